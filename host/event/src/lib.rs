@@ -1,0 +1,15 @@
+//! The words of the stream: relations, batches of changes, values and positions.
+//!
+//! No I/O, no async, no WASM: every stage depends on this crate and on no other stage.
+
+mod batch;
+mod cells;
+mod lsn;
+mod relation;
+
+pub use batch::{
+    Batch, BatchBuilder, Chunk, Identity, Op, OldImage, RowAt, RowChange, Step, Transaction, Truncate, Walk,
+};
+pub use cells::{Cells, CellsBuilder, Image, InvalidCells, State, Value};
+pub use lsn::{Lsn, ParseLsnError};
+pub use relation::{Column, GeneratedKind, IdentityColumn, Relation, ReplicaIdentity, TableName};
