@@ -124,7 +124,12 @@ impl Cells {
     ///
     /// # Errors
     /// Lengths that differ from `rows`, ends that go backwards or stop short, unknown states.
-    pub fn from_parts(states: Vec<u8>, ends: Vec<u32>, data: Bytes, rows: usize) -> Result<Self, InvalidCells> {
+    pub fn from_parts(
+        states: Vec<u8>,
+        ends: Vec<u32>,
+        data: Bytes,
+        rows: usize,
+    ) -> Result<Self, InvalidCells> {
         if ends.len() != rows {
             return Err(InvalidCells::Length { what: "`ends`", got: ends.len(), want: rows });
         }

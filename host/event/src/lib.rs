@@ -8,7 +8,7 @@ mod lsn;
 mod relation;
 
 pub use batch::{
-    Batch, BatchBuilder, Chunk, Identity, Op, OldImage, RowAt, RowChange, Step, Transaction, Truncate, Walk,
+    Batch, BatchBuilder, Chunk, Identity, OldImage, Op, RowAt, RowChange, Step, Transaction, Truncate, Walk,
 };
 pub use cells::{Cells, CellsBuilder, Image, InvalidCells, State, Value};
 pub use lsn::{Lsn, ParseLsnError};

@@ -1,1 +1,15 @@
-//! Placeholder.
+//! One way to talk SQL to a Postgres server: addresses, TLS, pinned sessions, classes of errors, quoting.
+//!
+//! Not a stage: listeners, sinks and commands all open their connections here, so that a value has the same
+//! text form wherever it is read.
+
+mod connect;
+mod error;
+mod quote;
+mod tls;
+mod url;
+
+pub use connect::{Client, PINNED, connect, options_with};
+pub use error::{Class, Error, class_of, describe};
+pub use quote::{ident, literal, table};
+pub use url::{SslMode, Url, UrlError};
