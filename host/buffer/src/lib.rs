@@ -114,8 +114,15 @@ impl Unit {
 /// Waits for a batch, then takes what comes until the unit is full or the first has waited long enough.
 /// `None` when the stage before has ended and everything was taken.
 pub async fn next_unit(input: &mut mpsc::Receiver<Held>, flush: &Flush) -> Option<Unit> {
+    let first = input.recv().await?;
+    Some(fill_unit(first, input, flush).await)
+}
+
+/// The same for a batch that was taken already, by a sink that waits for other things besides. Dropped half-way,
+/// the batches that it took are lost.
+pub async fn fill_unit(first: Held, input: &mut mpsc::Receiver<Held>, flush: &Flush) -> Unit {
     let mut unit = Unit::default();
-    unit.push(input.recv().await?);
+    unit.push(first);
     let deadline = Instant::now() + flush.linger;
     while !unit.is_full(flush) {
         let next = match input.try_recv() {
@@ -128,7 +135,7 @@ pub async fn next_unit(input: &mut mpsc::Receiver<Held>, flush: &Flush) -> Optio
             None => break,
         }
     }
-    Some(unit)
+    unit
 }
 
 #[cfg(test)]

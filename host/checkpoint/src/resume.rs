@@ -35,7 +35,8 @@ pub enum Error {
     #[diagnostic(
         code(checkpoint::other_system),
         help(
-            "check the source URL; if this is meant, empty the target and run `pgstream destroy` and `pgstream init` first"
+            "check the source URL; a second source needs a slot name of its own (source.postgres.replication.replication_slot); \
+             to start over, empty the target and run `pgstream destroy` and `pgstream init`"
         )
     )]
     OtherSystem {

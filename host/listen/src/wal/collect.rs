@@ -1,0 +1,241 @@
+//! Turns the messages of the stream into batches. No I/O: the tables are told by the caller.
+
+use std::sync::Arc;
+
+use event::{Batch, BatchBuilder, Lsn, OldImage, Relation, RowChange, Transaction, Truncate, Value};
+
+use crate::wal::Error;
+use crate::wal::decode::{self, Message, RelationMessage, Row};
+use crate::wal::relation::{Known, Relations};
+
+/// A batch is full at this many rows; beyond, a larger one costs more than it saves.
+const ROWS: usize = 1000;
+/// Or at this many bytes of values.
+const BYTES: usize = 256 * 1024;
+/// Or at this many transactions.
+const COMMITS: usize = 1000;
+
+/// Where the stream is.
+#[derive(Clone, Copy, Debug)]
+enum Place {
+    /// Between transactions.
+    Outside,
+    /// In a transaction that has brought nothing for us so far.
+    Announced(Transaction),
+    /// In a transaction that the builder has begun.
+    Inside,
+}
+
+/// Collects what the stream brings until somebody cuts.
+pub(crate) struct Collector {
+    pub(crate) relations: Relations,
+    builder: BatchBuilder,
+    place: Place,
+    commits: usize,
+    /// The last position that was passed on.
+    position: Lsn,
+    /// A position further on before which there is nothing for us.
+    quiet: Lsn,
+    /// Room for a row.
+    row: Row<'static>,
+}
+
+impl Collector {
+    /// A collector for a stream that goes on at `start`.
+    pub(crate) fn new(relations: Relations, start: Lsn) -> Self {
+        Self {
+            relations,
+            builder: BatchBuilder::default(),
+            place: Place::Outside,
+            commits: 0,
+            position: start,
+            quiet: start,
+            row: Row::default(),
+        }
+    }
+
+    /// A transaction starts. It is passed on with its first row: one that only touched tables which are not data is
+    /// a position and no more.
+    pub(crate) fn begin(&mut self, transaction: Transaction) -> Result<(), Error> {
+        match self.place {
+            Place::Outside => self.place = Place::Announced(transaction),
+            Place::Announced(_) | Place::Inside => {
+                return Err(protocol("a transaction begins inside another"));
+            }
+        }
+        Ok(())
+    }
+
+    /// A transaction is whole; everything before `end` is done with it.
+    pub(crate) fn commit(&mut self, end: Lsn) -> Result<(), Error> {
+        match self.place {
+            Place::Outside => return Err(protocol("a commit without a transaction")),
+            Place::Announced(_) => self.quiet = self.quiet.max(end),
+            Place::Inside => {
+                self.builder.commit(end);
+                self.commits += 1;
+                self.position = self.position.max(end);
+            }
+        }
+        self.place = Place::Outside;
+        Ok(())
+    }
+
+    /// The server has read its log up to `end`. Inside a transaction that says nothing of what is done.
+    pub(crate) fn keepalive(&mut self, end: Lsn) {
+        if matches!(self.place, Place::Outside) {
+            self.quiet = self.quiet.max(end);
+        }
+    }
+
+    /// Whether there is a position to pass on that no commit has brought.
+    pub(crate) fn has_heartbeat(&self) -> bool {
+        matches!(self.place, Place::Outside) && self.quiet > self.position
+    }
+
+    /// Puts that position into the batch.
+    pub(crate) fn heartbeat(&mut self) {
+        if self.has_heartbeat() {
+            self.builder.heartbeat(self.quiet);
+            self.position = self.quiet;
+        }
+    }
+
+    /// Takes one message. A description of a table is given back: it takes a look into the catalog.
+    pub(crate) fn take<'a>(&mut self, data: &'a [u8]) -> Result<Option<RelationMessage<'a>>, Error> {
+        let mut row = std::mem::take(&mut self.row).recycle();
+        let message = decode::decode(data, &mut row).map_err(|error| protocol(&error.to_string()))?;
+        let relation = self.act(message, &mut row)?;
+        self.row = row.recycle();
+        Ok(relation)
+    }
+
+    fn act<'a>(
+        &mut self,
+        message: Message<'a>,
+        row: &mut Row<'a>,
+    ) -> Result<Option<RelationMessage<'a>>, Error> {
+        match message {
+            Message::Insert { relation } => {
+                if let Some(table) = self.table(relation, row)? {
+                    self.builder.row(&table, RowChange::Insert { new: &row.new });
+                }
+            }
+            Message::Update { relation, old } => {
+                if let Some(table) = self.table(relation, row)? {
+                    complete(&table, old, row);
+                    let old = (old != OldImage::None).then_some((old, row.old.as_slice()));
+                    self.builder.row(&table, RowChange::Update { old, new: &row.new });
+                }
+            }
+            Message::Delete { relation, old } => {
+                if let Some(table) = self.table(relation, row)? {
+                    self.builder.row(&table, RowChange::Delete { old: (old, &row.old) });
+                }
+            }
+            Message::Truncate { relations, cascade, restart_identity } => {
+                let mut tables = Vec::with_capacity(relations.len());
+                for oid in relations {
+                    let known = self.known(oid)?;
+                    if !known.ours {
+                        tables.push(Arc::clone(&known.relation));
+                    }
+                }
+                if !tables.is_empty() {
+                    self.enter()?;
+                    self.builder.truncate(Truncate { relations: tables, cascade, restart_identity });
+                }
+            }
+            Message::Relation(relation) => return Ok(Some(relation)),
+            Message::Type { oid, schema, name } => self.relations.name_type(oid, schema, name),
+            Message::Begin { commit_lsn, committed_at, xid } => {
+                self.begin(Transaction { commit_lsn, committed_at, xid })?;
+            }
+            Message::Commit { end } => self.commit(end)?,
+            Message::Origin | Message::Logical => {}
+        }
+        Ok(None)
+    }
+
+    fn known(&self, oid: u32) -> Result<&Known, Error> {
+        self.relations
+            .get(oid)
+            .ok_or_else(|| protocol(&format!("a change of table {oid}, which was not described")))
+    }
+
+    /// The table of a row, if the row is data; the transaction is begun.
+    fn table(&mut self, oid: u32, row: &Row<'_>) -> Result<Option<Arc<Relation>>, Error> {
+        let known = self.known(oid)?;
+        let want = known.relation.columns.len();
+        for values in [&row.new, &row.old] {
+            if !values.is_empty() && values.len() != want {
+                let (name, got) = (&known.relation.name, values.len());
+                return Err(protocol(&format!("a row of {name} has {got} values for {want} columns")));
+            }
+        }
+        if known.ours {
+            return Ok(None);
+        }
+        let relation = Arc::clone(&known.relation);
+        self.enter()?;
+        Ok(Some(relation))
+    }
+
+    fn enter(&mut self) -> Result<(), Error> {
+        match self.place {
+            Place::Outside => Err(protocol("a change outside of a transaction")),
+            Place::Announced(transaction) => {
+                self.builder.begin(transaction);
+                self.place = Place::Inside;
+                Ok(())
+            }
+            Place::Inside => Ok(()),
+        }
+    }
+
+    /// Whether a batch should be cut whatever follows.
+    pub(crate) fn is_full(&self) -> bool {
+        self.builder.rows() >= ROWS || self.builder.bytes() >= BYTES || self.commits >= COMMITS
+    }
+
+    /// Whether there is nothing to pass on.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.builder.is_empty()
+    }
+
+    /// Whether a transaction is open that has been passed on, or will be, in part.
+    pub(crate) fn in_transaction(&self) -> bool {
+        matches!(self.place, Place::Inside)
+    }
+
+    /// The batch so far.
+    pub(crate) fn cut(&mut self) -> Batch {
+        self.commits = 0;
+        self.builder.take()
+    }
+}
+
+/// Puts values that the update left alone into the new image, where the old one has them: the whole row under
+/// identity full, a long key under the others.
+fn complete(table: &Relation, old: OldImage, row: &mut Row<'_>) {
+    if old == OldImage::None {
+        return;
+    }
+    for ((new, old_value), column) in row.new.iter_mut().zip(&row.old).zip(&table.columns) {
+        let told = match old {
+            OldImage::Full => true,
+            OldImage::Key => column.identity,
+            OldImage::None => false,
+        };
+        if told && *new == Value::Unchanged && *old_value != Value::Unchanged {
+            *new = *old_value;
+        }
+    }
+}
+
+fn protocol(reason: &str) -> Error {
+    Error::Protocol { reason: reason.to_owned() }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,30 @@
+//! The Postgres listener: a `pgoutput` slot, what it takes to have one, and the stream that comes out of it.
+//!
+//! The way of a change: [`Source::stream`] receives messages (`stream`), they are decoded without a copy
+//! (`decode`), tables are looked up in the catalog once for each of their versions (`relation`, `catalog`), rows
+//! are collected column by column (`collect`) and leave in batches.
+
+mod admin;
+mod catalog;
+mod collect;
+mod decode;
+mod error;
+mod migrate;
+mod options;
+mod publication;
+mod relation;
+mod role;
+mod server;
+mod session;
+mod slot;
+mod source;
+mod status;
+mod stream;
+
+pub use admin::{Action, DestroyOptions, Outcome, Parts, Subject, destroy, init};
+pub use error::{Error, TableWithoutIdentity};
+pub use options::{Options, SCHEMA, default_publication, default_slot};
+pub use slot::SlotStatus;
+pub use source::Source;
+pub use status::{SourceStatus, status};
+pub use stream::{Progress, Summary};

@@ -1,0 +1,187 @@
+//! The tables of the stream: each version of each, made of the stream's message and of the catalog.
+
+use std::sync::Arc;
+
+use event::{Column, Relation, ReplicaIdentity, TableName};
+use hashbrown::HashMap;
+
+use crate::wal::catalog::{Attribute, Table};
+use crate::wal::decode::{ColumnMessage, RelationMessage};
+use crate::wal::{SCHEMA, TableWithoutIdentity};
+
+/// One table as the stream has it now.
+#[derive(Clone, Debug)]
+pub(crate) struct Known {
+    pub(crate) relation: Arc<Relation>,
+    /// In our own schema: never data.
+    pub(crate) ours: bool,
+}
+
+/// The tables by oid.
+#[derive(Debug, Default)]
+pub(crate) struct Relations {
+    known: HashMap<u32, Known>,
+    /// Names of types that the stream told, for those that the catalog no longer has.
+    types: HashMap<u32, String>,
+}
+
+impl Relations {
+    /// The current version of a table.
+    pub(crate) fn get(&self, oid: u32) -> Option<&Known> {
+        self.known.get(&oid)
+    }
+
+    /// Takes a version over; the one before stays if nothing differs.
+    pub(crate) fn learn(&mut self, relation: Relation) {
+        if self.known.get(&relation.oid).is_some_and(|known| *known.relation == relation) {
+            return;
+        }
+        self.adopt(Arc::new(relation));
+    }
+
+    /// Takes a version over as it is.
+    pub(crate) fn adopt(&mut self, relation: Arc<Relation>) {
+        let ours = relation.name.schema == SCHEMA;
+        self.known.insert(relation.oid, Known { relation, ours });
+    }
+
+    /// Remembers the name of a type.
+    pub(crate) fn name_type(&mut self, oid: u32, schema: &str, name: &str) {
+        self.types.insert(oid, format!("{schema}.{name}"));
+    }
+
+    /// What the stream called a type.
+    pub(crate) fn type_name(&self, oid: u32) -> Option<&String> {
+        self.types.get(&oid)
+    }
+}
+
+/// A table whose updates and deletes cannot be sent, if it is one. A table without any column has nothing to find
+/// a row by either, and nothing to change.
+pub(crate) fn without_identity(relation: &Relation) -> Option<TableWithoutIdentity> {
+    let usable = relation.replica_identity == ReplicaIdentity::Full
+        || relation.columns.iter().any(|column| column.identity)
+        || relation.columns.is_empty();
+    (!usable)
+        .then(|| TableWithoutIdentity { table: relation.name.clone(), identity: relation.replica_identity })
+}
+
+/// A table as a publication sends it, from the catalog alone.
+pub(crate) fn from_catalog(table: &Table, published: &[String]) -> Relation {
+    let sent = table.columns.iter().filter(|column| !column.dropped && published.contains(&column.name));
+    Relation {
+        oid: table.oid,
+        id: table.oid.to_string(),
+        name: table.name.clone(),
+        replica_identity: table.identity,
+        version: 0,
+        columns: sent.map(|attribute| column(table.oid, attribute)).collect(),
+    }
+}
+
+fn column(oid: u32, attribute: &Attribute) -> Column {
+    Column {
+        name: attribute.name.clone(),
+        id: format!("{oid}-{}", attribute.attnum),
+        attnum: attribute.attnum,
+        type_oid: attribute.type_oid,
+        type_name: attribute.type_name.clone(),
+        nullable: attribute.nullable,
+        primary: attribute.primary,
+        identity: attribute.identity,
+        unique: attribute.unique,
+        generated: attribute.generated,
+        identity_column: attribute.identity_column,
+    }
+}
+
+/// The types of the message that the catalog's columns do not name: changed since, or of columns that are gone.
+pub(crate) fn unnamed_types(message: &RelationMessage<'_>, table: Option<&Table>) -> Vec<(u32, i32)> {
+    let attributes = attributes_of(message, table);
+    let unnamed = message.columns.iter().zip(attributes).filter(|(column, at)| !names(*at, column));
+    unnamed.map(|(column, _)| (column.type_oid, column.type_modifier)).collect()
+}
+
+fn names(attribute: Option<&Attribute>, column: &ColumnMessage<'_>) -> bool {
+    attribute.is_some_and(|at| (at.type_oid, at.type_modifier) == (column.type_oid, column.type_modifier))
+}
+
+/// A table as the stream describes it, with what the catalog adds. The message is the truth of that place in the
+/// log; the catalog may be ahead of it. `type_names` are those of [`unnamed_types`], in its order.
+pub(crate) fn from_message(
+    message: &RelationMessage<'_>,
+    table: Option<&Table>,
+    type_names: &[String],
+) -> Relation {
+    let mut type_names = type_names.iter();
+    let attributes = attributes_of(message, table);
+    let columns = message.columns.iter().zip(attributes).map(|(sent, attribute)| {
+        let type_name = match attribute {
+            Some(attribute) if names(Some(attribute), sent) => attribute.type_name.clone(),
+            _ => type_names.next().cloned().unwrap_or_default(),
+        };
+        let identity = sent.key || message.identity == ReplicaIdentity::Full;
+        // Without a catalog: the key that Postgres sends by default is the primary key, and it is never null.
+        let key = sent.key && message.identity == ReplicaIdentity::Default;
+        let attnum = attribute.map_or(0, |at| at.attnum);
+        Column {
+            name: sent.name.to_owned(),
+            id: match attnum {
+                0 => format!("{}-{}", message.oid, sent.name),
+                _ => format!("{}-{attnum}", message.oid),
+            },
+            attnum,
+            type_oid: sent.type_oid,
+            type_name,
+            nullable: attribute.map_or(!key, |at| at.nullable),
+            primary: attribute.map_or(key, |at| at.primary),
+            identity,
+            unique: attribute.is_some_and(|at| at.unique),
+            generated: attribute.and_then(|at| at.generated),
+            identity_column: attribute.and_then(|at| at.identity_column),
+        }
+    });
+    Relation {
+        oid: message.oid,
+        id: message.oid.to_string(),
+        name: TableName::new(message.schema, message.name),
+        replica_identity: message.identity,
+        version: 0,
+        columns: columns.collect(),
+    }
+}
+
+/// Which attribute each column of the message is: by name, else by its place between two that are sure.
+///
+/// The stream sends columns by attribute number and numbers are never used again, so between two columns that are
+/// sure there is room for certain others only. Where the numbers do not tell, the column stays without one.
+fn attributes_of<'t>(message: &RelationMessage<'_>, table: Option<&'t Table>) -> Vec<Option<&'t Attribute>> {
+    let Some(table) = table else { return vec![None; message.columns.len()] };
+    let by_name =
+        |sent: &ColumnMessage<'_>| table.columns.iter().find(|at| !at.dropped && at.name == sent.name);
+    let mut found: Vec<Option<&Attribute>> = message.columns.iter().map(by_name).collect();
+    let mut from = 0;
+    while let Some(start) = found.iter().skip(from).position(Option::is_none).map(|at| at + from) {
+        let end = found.iter().skip(start).position(Option::is_some).map_or(found.len(), |at| at + start);
+        let low =
+            start.checked_sub(1).and_then(|at| found.get(at)).copied().flatten().map_or(0, |at| at.attnum);
+        let high = found.get(end).copied().flatten().map_or(i16::MAX, |at| at.attnum);
+        let sent_elsewhere = |at: &Attribute| message.columns.iter().any(|sent| sent.name == at.name);
+        let between: Vec<&Attribute> = table
+            .columns
+            .iter()
+            .filter(|at| at.attnum > low && at.attnum < high && at.generated.is_none() && !sent_elsewhere(at))
+            .collect();
+        if between.len() == end - start {
+            for (place, attribute) in found.iter_mut().skip(start).zip(between) {
+                // A dropped one tells its number and nothing else.
+                *place = (!attribute.dropped).then_some(attribute);
+            }
+        }
+        from = end;
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,57 @@
+//! The server behind the URL: its version, its log level, its name among all clusters.
+
+use postgres::Client;
+
+use crate::wal::{Error, Options};
+
+/// What `pg_stat_activity` shows.
+pub(crate) const APPLICATION: &str = "pgstream";
+
+/// The oldest that is read: protocol and catalog are the same from here on.
+const OLDEST: i32 = 140_000;
+
+/// What is asked of a server once.
+#[derive(Clone, Debug)]
+pub(crate) struct Server {
+    /// `server_version_num`.
+    pub(crate) number: i32,
+    /// `server_version`.
+    pub(crate) version: String,
+    /// `wal_level`.
+    pub(crate) wal_level: String,
+    /// `pg_control_system().system_identifier`.
+    pub(crate) system_id: String,
+}
+
+impl Server {
+    /// Refuses a server that has no logical slots of the kind that is read here.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        if self.number < OLDEST {
+            return Err(Error::Version { found: self.version.clone() });
+        }
+        if self.wal_level != "logical" {
+            return Err(Error::WalLevel { found: self.wal_level.clone() });
+        }
+        Ok(())
+    }
+}
+
+/// A session for everything but the stream.
+pub(crate) async fn connect(options: &Options) -> Result<Client, Error> {
+    // A lock that another session holds on the catalog must not stop the stream without a word.
+    Ok(postgres::connect(&options.url, APPLICATION, &[("lock_timeout", "30s")]).await?)
+}
+
+/// Asks the server what it is.
+pub(crate) async fn describe(client: &Client) -> Result<Server, Error> {
+    let row = client
+        .query_one(
+            "SELECT current_setting('server_version_num')::int4, current_setting('server_version'), \
+                    current_setting('wal_level'), system_identifier::text \
+             FROM pg_control_system()",
+            &[],
+        )
+        .await
+        .map_err(Error::statement("read the server's version and system identifier"))?;
+    Ok(Server { number: row.get(0), version: row.get(1), wal_level: row.get(2), system_id: row.get(3) })
+}

@@ -1,0 +1,498 @@
+//! The loop: receives, collects, sends batches, tells the server what is confirmed, ends in order.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::Duration;
+
+use buffer::{Budget, Held};
+use bytes::Bytes;
+use event::{Lsn, Transaction};
+use futures_util::FutureExt;
+use pgwire_replication::{PgWireError, ReplicationClient, ReplicationEvent, ReplicationMetrics};
+use postgres::Client;
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep_until, timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::wal::collect::Collector;
+use crate::wal::decode::{RelationMessage, unix_time};
+use crate::wal::relation::{self, Relations};
+use crate::wal::server::Server;
+use crate::wal::source::Wanted;
+use crate::wal::{Error, Options, catalog, session, slot};
+
+/// While commits follow each other closely, a batch waits this long for more: what it costs to pass a batch on is
+/// shared by all that it holds. The first commit after a pause waits for nothing.
+const LINGER: Duration = Duration::from_millis(2);
+/// Commits closer than this follow each other closely.
+const PAUSE: Duration = Duration::from_millis(5);
+/// The server sends a transaction only when it is committed, so its rest is on its way: a part of it may wait longer.
+const REST: Duration = Duration::from_millis(10);
+/// Positions without rows are passed on at most this often.
+const BEAT: Duration = Duration::from_secs(1);
+/// How long a stop waits for the end of an open transaction.
+const GRACE: Duration = Duration::from_millis(250);
+/// After so long without a message the server is asked whether it still has a reader for the slot.
+const SILENCE: Duration = Duration::from_secs(30);
+/// How long a look into the catalog may take.
+const LOOK: Duration = Duration::from_secs(60);
+/// How long the end of the session may take, step by step.
+const FAREWELL: Duration = Duration::from_secs(2);
+/// How often the slot is looked at meanwhile.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+/// After so many messages other tasks get their turn even if more are there.
+const TURN: usize = 4096;
+
+/// How far a stream is. Read by whoever shows it.
+#[derive(Debug, Default)]
+pub struct Progress {
+    transactions: AtomicU64,
+    rows: AtomicU64,
+    received: AtomicU64,
+    committed_at: AtomicI64,
+}
+
+impl Progress {
+    /// Transactions with rows that were passed on whole.
+    #[must_use]
+    pub fn transactions(&self) -> u64 {
+        self.transactions.load(Ordering::Relaxed)
+    }
+
+    /// Rows that were passed on.
+    #[must_use]
+    pub fn rows(&self) -> u64 {
+        self.rows.load(Ordering::Relaxed)
+    }
+
+    /// The last position that was passed on.
+    #[must_use]
+    pub fn received(&self) -> Lsn {
+        Lsn(self.received.load(Ordering::Relaxed))
+    }
+
+    /// Commit time of the last transaction that was passed on, microseconds since 1970-01-01 UTC; 0 before the first.
+    #[must_use]
+    pub fn committed_at(&self) -> i64 {
+        self.committed_at.load(Ordering::Relaxed)
+    }
+}
+
+/// What a stream did until its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Summary {
+    /// Transactions with rows that were passed on whole.
+    pub transactions: u64,
+    /// Rows that were passed on.
+    pub rows: u64,
+    /// The last position that was passed on.
+    pub received: Lsn,
+    /// The last position that was confirmed.
+    pub confirmed: Lsn,
+    /// The server has stored that position in the slot.
+    pub acknowledged: bool,
+}
+
+impl Summary {
+    /// Of a stream that was stopped before it began.
+    pub(crate) fn at(start: Lsn) -> Self {
+        Self { transactions: 0, rows: 0, received: start, confirmed: start, acknowledged: true }
+    }
+}
+
+/// What a stream is made of.
+pub(crate) struct Parts {
+    pub(crate) options: Options,
+    pub(crate) server: Server,
+    pub(crate) session: ReplicationClient,
+    pub(crate) client: Client,
+    pub(crate) relations: Relations,
+    pub(crate) wanted: Wanted,
+    pub(crate) progress: Arc<Progress>,
+    /// What the slot had confirmed before.
+    pub(crate) acknowledged: Lsn,
+    pub(crate) start: Lsn,
+    pub(crate) out: mpsc::Sender<Held>,
+    pub(crate) budget: Budget,
+    pub(crate) confirmed: watch::Receiver<Lsn>,
+    pub(crate) stop: CancellationToken,
+}
+
+/// A stream at work.
+pub(crate) struct Stream {
+    options: Options,
+    server: Server,
+    session: ReplicationClient,
+    client: Client,
+    wanted: Wanted,
+    progress: Arc<Progress>,
+    acknowledged: Lsn,
+    out: mpsc::Sender<Held>,
+    budget: Budget,
+    confirmed: Confirmed,
+    stop: CancellationToken,
+    collector: Collector,
+    metrics: Arc<ReplicationMetrics>,
+    /// Messages taken from the session.
+    taken: u64,
+    /// When the batch that is being collected should go, if it is not empty.
+    cut_at: Option<Instant>,
+    last_cut: Instant,
+    last_beat: Instant,
+    last_message: Instant,
+    /// Set once a stop was asked for: when it has to be.
+    stop_by: Option<Instant>,
+    /// Nothing may be sent any more: something was left out.
+    ended: bool,
+    /// The replication connection works.
+    alive: bool,
+}
+
+/// The way back: what may be acknowledged.
+struct Confirmed {
+    receiver: watch::Receiver<Lsn>,
+    open: bool,
+}
+
+impl Confirmed {
+    /// Waits for the next position. Never returns once no position can follow.
+    async fn moved(&mut self) {
+        if !self.open {
+            std::future::pending::<()>().await;
+        }
+        self.open = self.receiver.changed().await.is_ok();
+    }
+
+    fn tell(&mut self, session: &ReplicationClient) -> Lsn {
+        let lsn = *self.receiver.borrow_and_update();
+        session.update_applied_lsn(pgwire_replication::Lsn::from_u64(lsn.0));
+        lsn
+    }
+}
+
+impl Stream {
+    pub(crate) fn new(parts: Parts) -> Self {
+        let now = Instant::now();
+        let metrics = parts.session.metrics();
+        parts.progress.received.store(parts.start.0, Ordering::Relaxed);
+        Self {
+            collector: Collector::new(parts.relations, parts.start),
+            confirmed: Confirmed { receiver: parts.confirmed, open: true },
+            options: parts.options,
+            server: parts.server,
+            session: parts.session,
+            client: parts.client,
+            wanted: parts.wanted,
+            progress: parts.progress,
+            acknowledged: parts.acknowledged,
+            out: parts.out,
+            budget: parts.budget,
+            stop: parts.stop,
+            metrics,
+            taken: 0,
+            cut_at: None,
+            last_cut: now,
+            last_beat: now,
+            last_message: now,
+            stop_by: None,
+            ended: false,
+            alive: true,
+        }
+    }
+
+    /// Streams, then ends in order.
+    pub(crate) async fn run(mut self) -> Result<Summary, Error> {
+        // What the channel holds at the start is durable already.
+        self.confirmed.tell(&self.session);
+        let result = self.receive().await;
+        if let Err(error) = &result {
+            tracing::warn!(%error, "stream ended");
+        }
+        let alive = self.alive;
+        let summary = self.finish().await;
+        match result {
+            Err(error) => Err(error),
+            Ok(()) if !alive => Err(Error::lost("the stream ended without a reason")),
+            Ok(()) => Ok(summary),
+        }
+    }
+
+    async fn receive(&mut self) -> Result<(), Error> {
+        loop {
+            self.take_what_is_there().await?;
+            if self.is_over() {
+                return Ok(());
+            }
+            let wake = self.wake();
+            tokio::select! {
+                biased;
+                () = self.stop.cancelled(), if self.stop_by.is_none() => self.stop_by = Some(Instant::now() + GRACE),
+                () = self.confirmed.moved() => { self.confirmed.tell(&self.session); }
+                event = self.session.recv() => {
+                    self.last_message = Instant::now();
+                    let Some(event) = self.received(event)? else { return Ok(()) };
+                    self.take(event).await?;
+                }
+                () = sleep_until(wake) => self.woken().await?,
+            }
+        }
+    }
+
+    /// Takes every message that has arrived already, without waiting.
+    async fn take_what_is_there(&mut self) -> Result<(), Error> {
+        for _ in 0..TURN {
+            // Asked of the counters: to poll for a message that is not there could swallow the reason of an end.
+            if self.ended || self.metrics.events_forwarded() <= self.taken {
+                return Ok(());
+            }
+            // Outside of the task's budget: tokio would pretend that nothing is there after 128 messages, and a batch
+            // would be cut for nothing.
+            let Some(event) = tokio::task::unconstrained(self.session.recv()).now_or_never() else {
+                return Ok(());
+            };
+            let Some(event) = self.received(event)? else { return Ok(()) };
+            self.take(event).await?;
+        }
+        tokio::task::yield_now().await;
+        Ok(())
+    }
+
+    fn received(
+        &mut self,
+        event: Result<Option<ReplicationEvent>, PgWireError>,
+    ) -> Result<Option<ReplicationEvent>, Error> {
+        if matches!(event, Ok(Some(_))) {
+            self.taken += 1;
+        } else {
+            self.alive = false;
+            self.ended = true;
+        }
+        event.map_err(|error| session::stream_error(&self.options, &error))
+    }
+
+    async fn take(&mut self, event: ReplicationEvent) -> Result<(), Error> {
+        match event {
+            ReplicationEvent::XLogData { data, .. } => self.take_data(data).await?,
+            ReplicationEvent::Begin { final_lsn, xid, commit_time_micros } => {
+                let committed_at = unix_time(commit_time_micros);
+                self.collector.begin(Transaction {
+                    commit_lsn: Lsn(final_lsn.as_u64()),
+                    committed_at,
+                    xid,
+                })?;
+                self.progress.committed_at.store(committed_at, Ordering::Relaxed);
+            }
+            ReplicationEvent::Commit { end_lsn, .. } => self.collector.commit(Lsn(end_lsn.as_u64()))?,
+            ReplicationEvent::KeepAlive { wal_end, reply_requested, .. } => {
+                self.collector.keepalive(Lsn(wal_end.as_u64()));
+                // A server that asks may be waiting for us before it shuts down.
+                if reply_requested {
+                    self.collector.heartbeat();
+                }
+            }
+            // Not data, and no end was asked for.
+            ReplicationEvent::Message { .. } | ReplicationEvent::StoppedAt { .. } => {}
+        }
+        if self.collector.is_full() {
+            return self.pass().await;
+        }
+        self.plan();
+        Ok(())
+    }
+
+    async fn take_data(&mut self, data: Bytes) -> Result<(), Error> {
+        let Some(message) = self.collector.take(&data)? else { return Ok(()) };
+        let relation = timeout(LOOK, describe(&self.client, &self.collector.relations, &message))
+            .await
+            .map_err(|_| Error::lost("no answer to a look into the catalog"))??;
+        if let Some(table) = relation::without_identity(&relation)
+            && relation.name.schema != crate::wal::SCHEMA
+            && (self.wanted)(&relation.name)
+        {
+            return Err(Error::NoReplicaIdentity { tables: vec![table] });
+        }
+        self.collector.relations.learn(relation);
+        Ok(())
+    }
+
+    /// Decides when the batch goes, once it holds something.
+    fn plan(&mut self) {
+        if self.collector.is_empty() {
+            self.cut_at = None;
+        } else if self.cut_at.is_none() {
+            let now = Instant::now();
+            let closely = now.duration_since(self.last_cut) < PAUSE;
+            self.cut_at = Some(if closely { now + LINGER } else { now });
+        }
+    }
+
+    /// When there is something to do although no message comes.
+    fn wake(&self) -> Instant {
+        let beat = self.collector.has_heartbeat().then_some(self.last_beat + BEAT);
+        let silence = self.last_message + SILENCE;
+        [self.due(), beat, self.stop_by].into_iter().flatten().fold(silence, Instant::min)
+    }
+
+    /// When the batch goes.
+    fn due(&self) -> Option<Instant> {
+        let rest = if self.collector.in_transaction() { REST } else { Duration::ZERO };
+        self.cut_at.map(|at| at + rest)
+    }
+
+    async fn woken(&mut self) -> Result<(), Error> {
+        let now = Instant::now();
+        if self.collector.has_heartbeat() && now >= self.last_beat + BEAT {
+            self.last_beat = now;
+            self.collector.heartbeat();
+            self.plan();
+        }
+        if now >= self.last_message + SILENCE {
+            self.last_message = now;
+            self.ask_for_reader().await?;
+        }
+        if self.due().is_some_and(|due| now >= due) {
+            return self.pass().await;
+        }
+        Ok(())
+    }
+
+    /// Whether the stream should end here.
+    fn is_over(&self) -> bool {
+        let near = !self.collector.in_transaction() || self.stop_by.is_some_and(|by| Instant::now() >= by);
+        self.ended || (self.stop_by.is_some() && near)
+    }
+
+    /// A connection that died without a word looks like silence; the server knows better.
+    async fn ask_for_reader(&mut self) -> Result<(), Error> {
+        let look = slot::find(&self.client, &self.server, &self.options.slot);
+        let slot = timeout(LOOK, look).await.map_err(|_| Error::lost("the server does not answer"))??;
+        let slot = slot.ok_or_else(|| Error::NoSlot { slot: self.options.slot.clone() })?;
+        slot.check(&self.options)?;
+        if slot.active_pid.is_none() {
+            self.alive = false;
+            return Err(Error::lost("the server has no reader for the slot any more"));
+        }
+        Ok(())
+    }
+
+    /// Sends the batch. Waits where the budget is spent or the next stage is slow; what is confirmed meanwhile is
+    /// still told, and the session goes on to answer the server.
+    async fn pass(&mut self) -> Result<(), Error> {
+        let batch = self.collector.cut();
+        self.cut_at = None;
+        let rows = batch.rows() as u64;
+        let commits =
+            batch.order.iter().filter(|step| matches!(step, event::Step::Commit { .. })).count() as u64;
+        let end = batch.end();
+        let (budget, out) = (&self.budget, &self.out);
+        let send = async move {
+            let held = budget.hold(batch).await;
+            out.send(held).await.is_ok()
+        };
+        tokio::pin!(send);
+        let sent = loop {
+            let stop_by = self.stop_by.unwrap_or_else(Instant::now);
+            tokio::select! {
+                biased;
+                sent = &mut send => break sent,
+                () = self.confirmed.moved() => { self.confirmed.tell(&self.session); }
+                () = self.stop.cancelled(), if self.stop_by.is_none() => self.stop_by = Some(Instant::now() + GRACE),
+                () = sleep_until(stop_by), if self.stop_by.is_some() => break false,
+            }
+        };
+        self.last_cut = Instant::now();
+        if !sent {
+            // It comes again, since nobody confirms it; what follows it must not be sent without it.
+            self.ended = true;
+            return Ok(());
+        }
+        self.progress.rows.fetch_add(rows, Ordering::Relaxed);
+        self.progress.transactions.fetch_add(commits, Ordering::Relaxed);
+        if let Some(end) = end {
+            self.progress.received.store(end.0, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    /// Closes the way out, follows the confirmed position to its end, and leaves the slot with it.
+    async fn finish(self) -> Summary {
+        let Self { out, mut session, client, server, options, mut confirmed, progress, .. } = self;
+        drop(out);
+        while confirmed.open {
+            confirmed.moved().await;
+            confirmed.tell(&session);
+        }
+        let last = confirmed.tell(&session);
+        let mut acknowledged = last <= self.acknowledged;
+        if self.alive {
+            acknowledged = acknowledged || arrives(&session, &client, &server, &options.slot, last).await;
+            if timeout(FAREWELL, session.shutdown()).await.is_err() {
+                session.abort();
+            }
+            drop(session);
+            is_released(&client, &server, &options.slot).await;
+        }
+        tracing::info!(slot = options.slot, confirmed = %last, acknowledged, "stream closed");
+        Summary {
+            transactions: progress.transactions(),
+            rows: progress.rows(),
+            received: progress.received(),
+            confirmed: last,
+            acknowledged,
+        }
+    }
+}
+
+/// A table as it is at this place of the stream.
+async fn describe(
+    client: &Client,
+    relations: &Relations,
+    message: &RelationMessage<'_>,
+) -> Result<event::Relation, Error> {
+    let tables = catalog::tables(client, &[message.oid]).await?;
+    let table = tables.first();
+    let types = relation::unnamed_types(message, table);
+    let mut names = Vec::with_capacity(types.len());
+    if !types.is_empty() {
+        for ((oid, _), name) in types.iter().zip(catalog::type_names(client, &types).await?) {
+            let told = || relations.type_name(*oid).cloned();
+            names.push(name.or_else(told).unwrap_or_else(|| format!("type {oid}")));
+        }
+    }
+    Ok(relation::from_message(message, table, &names))
+}
+
+/// Waits until the slot holds the position.
+async fn arrives(
+    session: &ReplicationClient,
+    client: &Client,
+    server: &Server,
+    slot: &str,
+    last: Lsn,
+) -> bool {
+    let sent = session.metrics();
+    let looks = async {
+        loop {
+            if sent.last_applied_lsn().as_u64() >= last.0
+                && let Ok(Some(found)) = slot::find(client, server, slot).await
+                && found.confirmed.is_some_and(|confirmed| confirmed >= last)
+            {
+                return;
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    };
+    timeout(FAREWELL, looks).await.is_ok()
+}
+
+/// Waits until nobody reads the slot: the next run must find it free.
+async fn is_released(client: &Client, server: &Server, slot: &str) -> bool {
+    let looks = async {
+        while let Ok(Some(found)) = slot::find(client, server, slot).await
+            && found.active_pid.is_some()
+        {
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    };
+    timeout(FAREWELL, looks).await.is_ok()
+}

@@ -1,0 +1,231 @@
+//! The command line as it is typed.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use listen::wal::Parts;
+
+use crate::config::{Given, Input};
+use crate::telemetry::{FORMATS, LEVELS, Logging};
+
+/// Streams the changes of a Postgres database to another one, through sandboxed plugins.
+#[derive(Debug, Parser)]
+#[command(name = "pgstream", version, max_term_width = 80, arg_required_else_help = true)]
+#[command(after_help = "Exit codes: 0 done, 1 stopped by an error, 2 bad usage or configuration, \
+    3 problem found (status), 130 or 143 stopped at once by a second signal.")]
+pub struct Cli {
+    /// For every command.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Flags that every command has.
+#[derive(Debug, Args)]
+pub struct Global {
+    /// Configuration: a .yaml, .yml or .env file
+    #[arg(short, long, global = true, env = "PGSTREAM_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// What to log: trace, debug, info, warn or error [default: info]
+    #[arg(long, global = true, value_name = "LEVEL")]
+    pub log_level: Option<String>,
+    /// How to log: console or json [default: console]
+    #[arg(long, global = true, value_name = "FORMAT")]
+    pub log_format: Option<String>,
+    /// No colour in logs and errors
+    #[arg(long, global = true)]
+    pub no_color: bool,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Prepare the source: publication and replication slot
+    Init(Init),
+    /// Stream until stopped (SIGTERM or Ctrl-C drains and ends with 0)
+    Run(Run),
+    /// Show slot, lag and position, and what is wrong
+    Status(Status),
+    /// Remove everything that init made
+    #[command(alias = "tear-down")]
+    Destroy(Destroy),
+}
+
+/// Flags of `init`.
+#[derive(Debug, Args)]
+pub struct Init {
+    /// The source
+    #[command(flatten)]
+    pub source: SourceFlags,
+    /// The parts
+    #[command(flatten)]
+    pub parts: PartFlags,
+    /// Accepted for the original's sake: the injector needs nothing in the source
+    #[arg(long, hide = true)]
+    pub with_injector: bool,
+}
+
+/// Flags of `destroy`.
+#[derive(Debug, Args)]
+pub struct Destroy {
+    /// The source
+    #[command(flatten)]
+    pub source: SourceFlags,
+    /// Address of the target, whose progress goes too
+    #[arg(long, value_name = "URL")]
+    pub target_url: Option<String>,
+    /// The parts
+    #[command(flatten)]
+    pub parts: PartFlags,
+    /// As for init
+    #[arg(long, hide = true)]
+    pub with_injector: bool,
+}
+
+/// Which parts of a source `init` and `destroy` care for.
+#[derive(Clone, Copy, Debug, Args)]
+#[group(multiple = false)]
+pub struct PartFlags {
+    /// Only the schema pgstream
+    #[arg(long)]
+    pub migrations_only: bool,
+    /// Only the replication slot and its publication
+    #[arg(long)]
+    pub slot_only: bool,
+}
+
+/// Flags of `status`.
+#[derive(Debug, Args)]
+pub struct Status {
+    /// The source
+    #[command(flatten)]
+    pub source: SourceFlags,
+    /// Address of the target
+    #[arg(long, value_name = "URL")]
+    pub target_url: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Where to read.
+#[derive(Debug, Args)]
+pub struct SourceFlags {
+    /// Address of the source
+    #[arg(long, alias = "source-url", value_name = "URL")]
+    pub postgres_url: Option<String>,
+    /// Name of the replication slot [default: pgstream_<database>_slot]
+    #[arg(long, value_name = "NAME")]
+    pub replication_slot: Option<String>,
+}
+
+/// Flags of `run`.
+#[derive(Debug, Args)]
+pub struct Run {
+    /// Kind of source; so far postgres
+    #[arg(long, value_name = "KIND", value_parser = ["postgres", "kafka"], hide_possible_values = true)]
+    pub source: Option<String>,
+    /// Address of the source
+    #[arg(long, alias = "postgres-url", value_name = "URL")]
+    pub source_url: Option<String>,
+    /// Kind of target; so far postgres
+    #[arg(
+        long,
+        value_name = "KIND",
+        value_parser = ["postgres", "kafka", "opensearch", "elasticsearch"],
+        hide_possible_values = true
+    )]
+    pub target: Option<String>,
+    /// Address of the target
+    #[arg(long, value_name = "URL")]
+    pub target_url: Option<String>,
+    /// Name of the replication slot [default: pgstream_<database>_slot]
+    #[arg(long, value_name = "NAME")]
+    pub replication_slot: Option<String>,
+    /// Add a component to the run (may be given again)
+    #[arg(long, value_name = "FILE.wasm")]
+    pub plugin: Vec<PathBuf>,
+    /// Do what init does first
+    #[arg(long)]
+    pub init: bool,
+    /// Switch the injector on
+    #[arg(long)]
+    pub with_injector: bool,
+    /// Go on though rules or plugins are not those that wrote the target
+    #[arg(long)]
+    pub accept_changed_modifiers: bool,
+}
+
+const SOURCE_URL: &[&str] = &["source", "postgres", "url"];
+const TARGET_URL: &[&str] = &["target", "postgres", "url"];
+const SLOT: &[&str] = &["source", "postgres", "replication", "replication_slot"];
+
+impl Cli {
+    /// How to tell an error that comes before the configuration is read: by flags and environment alone.
+    #[must_use]
+    pub fn logging(&self, environment: &BTreeMap<String, String>) -> Logging {
+        let chosen = |flag: &Option<String>, variable: &str| {
+            flag.as_ref().or_else(|| environment.get(variable)).cloned()
+        };
+        let default = Logging::default();
+        let level = chosen(&self.global.log_level, "PGSTREAM_LOG_LEVEL");
+        let format = chosen(&self.global.log_format, "PGSTREAM_LOG_FORMAT");
+        Logging {
+            level: level.and_then(|level| word(&level, LEVELS)).unwrap_or(default.level),
+            format: format.and_then(|format| word(&format, FORMATS)).unwrap_or(default.format),
+            no_color: self.global.no_color,
+        }
+    }
+
+    /// What the configuration is to be read from.
+    #[must_use]
+    pub fn input(&self, environment: BTreeMap<String, String>) -> Input {
+        let mut input = Input { file: self.global.config.clone(), environment, ..Input::default() };
+        let mut give = |flag, path, text: Option<&str>| {
+            input.flags.extend(text.map(|text| Given { flag, path, text: text.to_owned() }));
+        };
+        give("--log-level", &["logging", "level"], self.global.log_level.as_deref());
+        give("--log-format", &["logging", "format", "type"], self.global.log_format.as_deref());
+        give("--no-color", &["logging", "format", "no_color"], self.global.no_color.then_some("true"));
+        match &self.command {
+            Command::Init(Init { source, .. }) => {
+                give("--postgres-url", SOURCE_URL, source.postgres_url.as_deref());
+                give("--replication-slot", SLOT, source.replication_slot.as_deref());
+            }
+            Command::Status(Status { source, target_url, .. })
+            | Command::Destroy(Destroy { source, target_url, .. }) => {
+                give("--postgres-url", SOURCE_URL, source.postgres_url.as_deref());
+                give("--replication-slot", SLOT, source.replication_slot.as_deref());
+                give("--target-url", TARGET_URL, target_url.as_deref());
+            }
+            Command::Run(run) => {
+                give("--source-url", SOURCE_URL, run.source_url.as_deref());
+                give("--target-url", TARGET_URL, run.target_url.as_deref());
+                give("--replication-slot", SLOT, run.replication_slot.as_deref());
+                let injector = &["modifiers", "injector", "enabled"];
+                give("--with-injector", injector, run.with_injector.then_some("true"));
+                input.plugins.clone_from(&run.plugin);
+                input.accept_changed_modifiers = run.accept_changed_modifiers;
+            }
+        }
+        input
+    }
+}
+
+impl PartFlags {
+    /// In the listener's words.
+    pub(super) fn parts(self) -> Parts {
+        match (self.migrations_only, self.slot_only) {
+            (true, _) => Parts::Migrations,
+            (_, true) => Parts::Slot,
+            (false, false) => Parts::All,
+        }
+    }
+}
+
+fn word<T: Copy>(text: &str, words: &[(&str, T)]) -> Option<T> {
+    words.iter().find(|(word, _)| *word == text).map(|(_, value)| *value)
+}

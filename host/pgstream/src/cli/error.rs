@@ -1,0 +1,53 @@
+//! Why a command did not do what it was asked to, and the exit code that says so.
+
+use std::process::ExitCode;
+
+use miette::Diagnostic;
+
+use crate::{config, pipeline};
+
+/// Why a command ended.
+#[derive(Debug, thiserror::Error, Diagnostic)]
+pub enum Error {
+    /// Known from the original, and not part of this version.
+    #[error("`{what}` is not built yet in this version")]
+    #[diagnostic(code(cli::not_built), help("leave it out; `pgstream --help` shows what there is"))]
+    NotBuilt {
+        /// As it is typed.
+        what: String,
+    },
+    /// The configuration.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Config(#[from] config::Error),
+    /// The source.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Source(#[from] listen::wal::Error),
+    /// The target.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Target(#[from] sink::postgres::Error),
+    /// The stream.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Pipeline(#[from] pipeline::Error),
+    /// A thread, signal handler or the like.
+    #[error("the system refuses what every process needs")]
+    #[diagnostic(code(cli::system), help("look at the limits of this process: threads, open files, memory"))]
+    System(#[source] std::io::Error),
+}
+
+impl Error {
+    /// 2 for usage and configuration, plugins and rules among it; 1 for everything that stopped the work.
+    #[must_use]
+    pub fn exit_code(&self) -> ExitCode {
+        use modify::Error::{Problem, Problems};
+        match self {
+            Self::NotBuilt { .. }
+            | Self::Config(_)
+            | Self::Pipeline(pipeline::Error::Modify(Problem(_) | Problems { .. })) => ExitCode::from(2),
+            Self::Source(_) | Self::Target(_) | Self::Pipeline(_) | Self::System(_) => ExitCode::from(1),
+        }
+    }
+}

@@ -1,0 +1,290 @@
+//! What `status` prints: the fields of its JSON, and the table for people.
+//!
+//! The names are an interface: monitoring reads them. A field that is not known is `null`.
+
+use serde::Serialize;
+use sink::postgres::Progress;
+
+/// Columns of a terminal.
+const WIDTH: usize = 80;
+/// Columns of the names at the left.
+const NAMES: usize = 13;
+
+/// Everything.
+#[derive(Debug, Serialize)]
+pub(super) struct Look {
+    /// There are no problems.
+    pub(super) healthy: bool,
+    pub(super) pipeline: LookPipeline,
+    pub(super) lag: LookLag,
+    pub(super) slot: LookSlot,
+    pub(super) publication: LookPublication,
+    /// The last migration in schema `pgstream` of the source.
+    pub(super) schema_version: Option<i32>,
+    pub(super) source: LookSource,
+    /// `null` if the configuration names none.
+    pub(super) target: Option<LookTarget>,
+    pub(super) problems: Vec<LookProblem>,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct LookPipeline {
+    /// Somebody reads the slot.
+    pub(super) alive: bool,
+}
+
+/// How far the confirmed position is behind the end of the source's log.
+#[derive(Debug, Serialize)]
+pub(super) struct LookLag {
+    pub(super) bytes: Option<u64>,
+    pub(super) seconds: Option<f64>,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct LookSlot {
+    pub(super) name: String,
+    pub(super) exists: bool,
+    pub(super) plugin: Option<String>,
+    /// The server's process that reads it.
+    pub(super) active_pid: Option<i32>,
+    /// From where on the source keeps its log.
+    pub(super) restart_lsn: Option<String>,
+    /// Everything before it is in the target.
+    pub(super) confirmed_lsn: Option<String>,
+    /// `reserved`, `extended`, `unreserved` or `lost`.
+    pub(super) wal_status: Option<String>,
+    /// Bytes that may still be written before the slot is in danger; `null` without a limit.
+    pub(super) safe_wal_bytes: Option<i64>,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct LookPublication {
+    pub(super) name: String,
+    pub(super) exists: bool,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct LookSource {
+    /// Without its password.
+    pub(super) url: String,
+    pub(super) reachable: bool,
+    pub(super) version: Option<String>,
+    pub(super) wal_level: Option<String>,
+    pub(super) system_id: Option<String>,
+    /// Where the log ends.
+    pub(super) end_lsn: Option<String>,
+}
+
+/// The target and its progress row.
+#[derive(Debug, Serialize)]
+pub(super) struct LookTarget {
+    /// Without its password.
+    pub(super) url: String,
+    pub(super) reachable: bool,
+    /// Everything before it is in the target; `null` before the first run.
+    pub(super) lsn: Option<String>,
+    /// Commit time, on the source, of the last transaction.
+    pub(super) last_commit_at: Option<String>,
+    /// When the row was written.
+    pub(super) updated_at: Option<String>,
+    /// How many times a run has begun.
+    pub(super) epoch: Option<i64>,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct LookProblem {
+    pub(super) code: Option<String>,
+    pub(super) message: String,
+    pub(super) remedy: Option<String>,
+}
+
+impl LookTarget {
+    pub(super) fn new(url: String, reachable: bool, progress: Option<&Progress>) -> Self {
+        Self {
+            url,
+            reachable,
+            lsn: progress.map(|progress| progress.lsn.to_string()),
+            last_commit_at: progress.and_then(|progress| progress.committed_at).map(time),
+            updated_at: progress.map(|progress| time(progress.updated_at)),
+            epoch: progress.map(|progress| progress.epoch),
+        }
+    }
+}
+
+impl Look {
+    /// The table, no line longer than a terminal is wide.
+    pub(super) fn table(&self) -> String {
+        let unknown = || "unknown".to_owned();
+        let state = |exists: bool| if exists { "" } else { ", missing" };
+        let mut table = String::new();
+        let version = self.source.version.as_ref().map(|version| format!(" (Postgres {version})"));
+        let version = version.unwrap_or_else(|| ", not reachable".to_owned());
+        row(&mut table, "source", &format!("{}{version}", self.source.url));
+        if self.source.reachable {
+            row(&mut table, "slot", &format!("{}{}", self.slot.name, state(self.slot.exists)));
+            row(
+                &mut table,
+                "publication",
+                &format!("{}{}", self.publication.name, state(self.publication.exists)),
+            );
+            row(&mut table, "pipeline", if self.pipeline.alive { "running" } else { "not running" });
+            row(&mut table, "confirmed", self.slot.confirmed_lsn.as_deref().unwrap_or("nothing"));
+            let bytes = self.lag.bytes.map_or_else(unknown, size);
+            let seconds = self.lag.seconds.map_or_else(unknown, |seconds| format!("{seconds:.1} s"));
+            row(&mut table, "lag", &format!("{bytes}, {seconds}"));
+        }
+        if let Some(target) = &self.target {
+            let state = if target.reachable { "" } else { ", not reachable" };
+            row(&mut table, "target", &format!("{}{state}", target.url));
+            if target.reachable {
+                row(&mut table, "applied", target.lsn.as_deref().unwrap_or("nothing"));
+                row(&mut table, "last commit", target.last_commit_at.as_deref().unwrap_or("none"));
+            }
+        }
+        if self.problems.is_empty() {
+            row(&mut table, "problems", "none");
+        }
+        for problem in &self.problems {
+            let code = problem.code.as_ref().map(|code| format!("[{code}] ")).unwrap_or_default();
+            row(&mut table, "problem", &format!("{code}{}", problem.message));
+            if let Some(remedy) = &problem.remedy {
+                row(&mut table, "  remedy", remedy);
+            }
+        }
+        table
+    }
+}
+
+/// A name and its value, wrapped between words; a word that is longer than a line is cut.
+fn row(table: &mut String, name: &str, value: &str) {
+    let mut line = format!("{name:<NAMES$}");
+    let mut empty = true;
+    for word in value.split_whitespace() {
+        let mut word: Vec<char> = word.chars().collect();
+        while !word.is_empty() {
+            let room = WIDTH.saturating_sub(line.chars().count() + usize::from(!empty));
+            if word.len() > room && !empty {
+                table.push_str(&line);
+                table.push('\n');
+                (line, empty) = (" ".repeat(NAMES), true);
+                continue;
+            }
+            if !empty {
+                line.push(' ');
+            }
+            line.extend(word.drain(..word.len().min(room)));
+            empty = false;
+        }
+    }
+    table.push_str(&line);
+    table.push('\n');
+}
+
+fn size(bytes: u64) -> String {
+    let mut size = bytes as f64;
+    let mut units = ["KiB", "MiB", "GiB", "TiB"].iter();
+    let mut unit = "B";
+    while size >= 1024.0
+        && let Some(larger) = units.next()
+    {
+        size /= 1024.0;
+        unit = larger;
+    }
+    if unit == "B" { format!("{bytes} B") } else { format!("{size:.1} {unit}") }
+}
+
+/// Microseconds since 1970 as RFC 3339 in UTC. Days to a date: Howard Hinnant, "chrono-compatible low-level date
+/// algorithms", `civil_from_days`.
+fn time(microseconds: i64) -> String {
+    let seconds = microseconds.div_euclid(1_000_000);
+    let fraction = microseconds.rem_euclid(1_000_000);
+    let (days, second) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
+    let shifted = days + 719_468;
+    let (era, day_of_era) = (shifted.div_euclid(146_097), shifted.rem_euclid(146_097));
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+    let year = year_of_era + era * 400 + i64::from(month <= 2);
+    let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{fraction:06}Z")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn look() -> Look {
+        Look {
+            healthy: false,
+            pipeline: LookPipeline { alive: false },
+            lag: LookLag { bytes: Some(3 << 19), seconds: Some(12.34) },
+            slot: LookSlot {
+                name: "pgstream_shop_slot".into(),
+                exists: true,
+                plugin: Some("pgoutput".into()),
+                active_pid: None,
+                restart_lsn: Some("0/1A2B3C0".into()),
+                confirmed_lsn: Some("0/1A2B3C8".into()),
+                wal_status: Some("reserved".into()),
+                safe_wal_bytes: None,
+            },
+            publication: LookPublication { name: "pgstream_shop".into(), exists: false },
+            schema_version: Some(1),
+            source: LookSource {
+                url: format!("postgres://app@{}.example.com:5432/shop", "source".repeat(12)),
+                reachable: true,
+                version: Some("15.4".into()),
+                wal_level: Some("logical".into()),
+                system_id: Some("7".into()),
+                end_lsn: Some("0/1BAB3C8".into()),
+            },
+            target: Some(LookTarget {
+                url: "postgres://app@target:5432/shop".into(),
+                reachable: true,
+                lsn: Some("0/1A2B3C8".into()),
+                last_commit_at: Some(time(1_767_225_599_000_001)),
+                updated_at: Some(time(1_767_225_600_000_000)),
+                epoch: Some(2),
+            }),
+            problems: vec![LookProblem {
+                code: Some("listen::no_publication".into()),
+                message: "publication `pgstream_shop` does not exist in database `shop`, or not yet".into(),
+                remedy: Some("run `pgstream init`".into()),
+            }],
+        }
+    }
+
+    #[test]
+    fn the_table_fits_a_terminal() {
+        let table = look().table();
+        assert!(table.lines().all(|line| line.chars().count() <= WIDTH), "{table}");
+        insta::assert_snapshot!(table);
+    }
+
+    #[test]
+    fn the_json_has_these_names() {
+        insta::assert_snapshot!(serde_json::to_string_pretty(&look()).unwrap());
+    }
+
+    #[test]
+    fn times_are_utc() {
+        for (microseconds, expected) in [
+            (0, "1970-01-01T00:00:00.000000Z"),
+            (951_782_399_999_999, "2000-02-28T23:59:59.999999Z"),
+            (951_782_400_000_000, "2000-02-29T00:00:00.000000Z"),
+            (1_767_225_600_000_000, "2026-01-01T00:00:00.000000Z"),
+            (-1, "1969-12-31T23:59:59.999999Z"),
+        ] {
+            assert_eq!(time(microseconds), expected);
+        }
+    }
+
+    #[test]
+    fn sizes_have_units() {
+        for (bytes, expected) in [(0, "0 B"), (1_023, "1023 B"), (1_536, "1.5 KiB"), (5 << 40, "5.0 TiB")] {
+            assert_eq!(size(bytes), expected);
+        }
+    }
+}

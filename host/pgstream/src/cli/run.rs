@@ -1,0 +1,30 @@
+//! `pgstream run`: streams until it is told to stop.
+
+use std::process::ExitCode;
+
+use listen::wal::Parts;
+
+use super::{Error, init};
+use crate::config::Ready;
+use crate::pipeline;
+use crate::shutdown::Stop;
+
+/// Runs the pipeline to its end.
+pub(super) async fn run(ready: Ready, with_init: bool) -> Result<ExitCode, Error> {
+    let stop = Stop::on_signals().map_err(Error::System)?;
+    if with_init {
+        init::init(&ready.source.wal, Parts::All).await?;
+    }
+    let summary = pipeline::run(ready, stop).await?;
+    tracing::info!(
+        transactions = summary.transactions,
+        inserts = summary.inserts,
+        updates = summary.updates,
+        deletes = summary.deletes,
+        truncates = summary.truncates,
+        conflicts = summary.all_conflicts(),
+        lsn = summary.lsn.map(tracing::field::display),
+        "stopped"
+    );
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,8 @@
+//! The binary's parts: command line, configuration, logs, errors, and the pipeline that joins the stages.
+
+pub mod cli;
+pub mod config;
+pub mod pipeline;
+pub mod report;
+pub mod shutdown;
+pub mod telemetry;

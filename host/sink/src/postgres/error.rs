@@ -1,0 +1,276 @@
+//! What can stop the Postgres sink: each error with a code, what is concerned, and what to do.
+
+use std::fmt;
+
+use ::postgres::{Class, class_of, describe};
+use event::TableName;
+use miette::Diagnostic;
+
+/// Something that the target lacks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Problem {
+    /// A table.
+    Table {
+        /// Its name.
+        table: TableName,
+    },
+    /// A column.
+    Column {
+        /// The table that lacks it.
+        table: TableName,
+        /// Its name.
+        column: String,
+        /// Its type on the source.
+        type_name: String,
+    },
+    /// Rights on a table.
+    Rights {
+        /// The table.
+        table: TableName,
+        /// The missing ones, as GRANT spells them.
+        rights: String,
+        /// The role that needs them.
+        role: String,
+    },
+}
+
+impl Problem {
+    /// The SQL that mends it, as far as it is known here.
+    #[must_use]
+    pub fn remedy(&self) -> String {
+        match self {
+            Self::Table { table } => format!("create {table} on the target, or exclude it"),
+            Self::Column { table, column, type_name } => format!(
+                "ALTER TABLE {} ADD COLUMN {} {type_name};",
+                ::postgres::table(table),
+                ::postgres::ident(column)
+            ),
+            Self::Rights { table, rights, role } => {
+                format!("GRANT {rights} ON {} TO {};", ::postgres::table(table), ::postgres::ident(role))
+            }
+        }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Table { table } => write!(f, "table {table} is missing on the target"),
+            Self::Column { table, column, type_name } => {
+                write!(f, "column `{column}` ({type_name}) of {table} is missing on the target")
+            }
+            Self::Rights { table, rights, role } => {
+                write!(f, "role `{role}` may not {rights} on {table} of the target")
+            }
+        }
+    }
+}
+
+fn listed(problems: &[Problem]) -> String {
+    problems.iter().map(Problem::to_string).collect::<Vec<_>>().join("; ")
+}
+
+fn remedies(problems: &[Problem]) -> String {
+    problems.iter().map(Problem::remedy).collect::<Vec<_>>().join("\n")
+}
+
+/// Why the sink stopped.
+#[derive(Debug, thiserror::Error, Diagnostic)]
+pub enum Error {
+    /// The server could not be used.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Server(#[from] ::postgres::Error),
+    /// Tables, columns or rights are missing.
+    #[error("the target does not fit: {}", listed(problems))]
+    #[diagnostic(code(sink::postgres::target), help("{}", remedies(problems)))]
+    Target {
+        /// All of them.
+        problems: Vec<Problem>,
+    },
+    /// Another process has taken over this stream.
+    #[error("another process applies slot `{slot}` to this target since")]
+    #[diagnostic(
+        code(sink::postgres::fenced),
+        help(
+            "let one pgstream run for each slot and target; this one has stopped and changed nothing after the other began"
+        )
+    )]
+    Fenced {
+        /// The slot.
+        slot: String,
+    },
+    /// A row that the target does not take.
+    #[error("{table}: cannot {op} the row with key hash {key}: {reason}")]
+    #[diagnostic(code(sink::postgres::row), help("{remedy}"))]
+    Row {
+        /// The table.
+        table: TableName,
+        /// insert, update, delete.
+        op: &'static str,
+        /// First 16 hexadecimal digits of the SHA-256 of the key's text.
+        key: String,
+        /// SQLSTATE and names; never a value.
+        reason: String,
+        /// The SQLSTATE.
+        sqlstate: String,
+        /// What to do.
+        remedy: String,
+    },
+    /// TRUNCATE failed.
+    #[error("cannot truncate {tables}: {reason}")]
+    #[diagnostic(code(sink::postgres::truncate), help("{remedy}"))]
+    Truncate {
+        /// The tables, as SQL.
+        tables: String,
+        /// What the server said.
+        reason: String,
+        /// The SQLSTATE.
+        sqlstate: String,
+        /// What to do.
+        remedy: String,
+    },
+    /// The target refused to commit what it had accepted row by row.
+    #[error("the target refused to commit: {reason}")]
+    #[diagnostic(
+        code(sink::postgres::commit),
+        help(
+            "a deferred constraint of the target does not hold for the source's rows: compare its definition on both sides"
+        )
+    )]
+    Commit {
+        /// SQLSTATE and names; never a value.
+        reason: String,
+        /// The SQLSTATE.
+        sqlstate: String,
+    },
+    /// A change without a value that its row needs.
+    #[error(
+        "{table}: the stream brings a row without the value of column `{column}`, and nothing before it has it"
+    )]
+    #[diagnostic(
+        code(sink::postgres::incomplete),
+        help(
+            "ALTER TABLE {} REPLICA IDENTITY FULL; on the source makes it send large values that an update left alone",
+            ::postgres::table(table)
+        )
+    )]
+    Incomplete {
+        /// The table.
+        table: TableName,
+        /// The column.
+        column: String,
+    },
+    /// An update or delete of a table without a key, or of one whose key the stream does not carry.
+    #[error("{table}: an update or delete came without anything to find its row by")]
+    #[diagnostic(
+        code(sink::postgres::no_key),
+        help(
+            "give the table a primary key, or ALTER TABLE {} REPLICA IDENTITY FULL; on the source",
+            ::postgres::table(table)
+        )
+    )]
+    NoKey {
+        /// The table.
+        table: TableName,
+    },
+    /// Locks or concurrent changes of others were in the way too often.
+    #[error("others hold the target's rows: {reason}")]
+    #[diagnostic(
+        code(sink::postgres::contended),
+        help(
+            "it is tried again by itself; if it goes on, look for other writers on the target in pg_stat_activity and pg_locks"
+        )
+    )]
+    Contended {
+        /// SQLSTATE and names.
+        reason: String,
+    },
+    /// `run` before `start_at`: a fault of the caller.
+    #[error("the sink was run before its position was set")]
+    #[diagnostic(code(sink::postgres::not_started), help("this is a fault of pgstream: please report it"))]
+    NotStarted,
+    /// A progress row that is not what this program writes.
+    #[error("the target's progress row holds no log position")]
+    #[diagnostic(
+        code(sink::postgres::progress),
+        help("look at pgstream.progress on the target; `pgstream destroy` removes it")
+    )]
+    Progress(#[from] event::ParseLsnError),
+}
+
+impl Error {
+    /// Whether trying again later, unchanged, may succeed: the run loop then starts again from the progress row.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Server(error) => error.is_transient(),
+            Self::Contended { .. } => true,
+            Self::Target { .. }
+            | Self::Fenced { .. }
+            | Self::Row { .. }
+            | Self::Truncate { .. }
+            | Self::Commit { .. }
+            | Self::Incomplete { .. }
+            | Self::NoKey { .. }
+            | Self::NotStarted
+            | Self::Progress(_) => false,
+        }
+    }
+}
+
+/// What a failed statement asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Call {
+    /// The connection is gone.
+    Reconnect,
+    /// The same again.
+    Retry,
+    /// The target's tables are not what we took them for: look again.
+    LookAgain,
+    /// Row by row.
+    Exact,
+}
+
+/// What to do about a failed statement.
+pub(super) fn call_of(error: &tokio_postgres::Error) -> Call {
+    let Some(code) = error.code() else { return Call::Reconnect };
+    match (class_of(code), code.code()) {
+        (Class::Reconnect, _) => Call::Reconnect,
+        (Class::RetryTransaction, _) => Call::Retry,
+        // Undefined column, table or type; a plan that no longer fits its table.
+        (_, "42703" | "42P01" | "42704" | "0A000") => Call::LookAgain,
+        (Class::Row | Class::Stop, _) => Call::Exact,
+    }
+}
+
+/// What the user can do about a row that the target refuses.
+pub(super) fn remedy(error: &tokio_postgres::Error, table: &str) -> String {
+    let code = error.code().map(tokio_postgres::error::SqlState::code).unwrap_or_default();
+    let column = error.as_db_error().and_then(|db| db.column());
+    let column =
+        column.map_or_else(|| "the column".to_owned(), |name| format!("column {}", ::postgres::ident(name)));
+    match code {
+        "23505" => "the target has a row with this key already: set on_conflict_action to update or nothing, or remove the row on the target".to_owned(),
+        "23503" => "the target lacks the row that this one refers to: allow session_replication_role (disable_triggers), replicate the other table too, or drop the foreign key on the target".to_owned(),
+        "23502" => format!("ALTER TABLE {table} ALTER {column} DROP NOT NULL; on the target, or give it a default, or write it by a rule"),
+        "23514" | "23P01" => format!("the target's constraint is not the source's: compare the definitions of {table} on both sides"),
+        "22001" | "22003" | "22026" => format!("widen {column} of {table} on the target to the source's type"),
+        _ if code.starts_with("22") => format!("the source's value does not fit {column} of {table} on the target: give it the source's type, or change the rule that makes the value"),
+        "42501" => format!("GRANT SELECT, INSERT, UPDATE, DELETE, TRUNCATE ON {table} TO the role of the target URL"),
+        "42804" | "42883" | "42846" => format!("give the columns of {table} on the target the source's types"),
+        "42P01" | "42703" => format!("make {table} on the target have the source's columns"),
+        "42P10" => format!("on_conflict_action update wants a unique index over the key of {table} on the target"),
+        _ => "see the SQLSTATE in the Postgres manual, appendix A".to_owned(),
+    }
+}
+
+/// SQLSTATE of an error, empty if it has none.
+pub(super) fn sqlstate(error: &tokio_postgres::Error) -> String {
+    error.code().map(|code| code.code().to_owned()).unwrap_or_default()
+}
+
+/// The error for a connection that ended.
+pub(super) fn lost(error: &tokio_postgres::Error) -> Error {
+    Error::Server(::postgres::Error::Lost { reason: describe(error) })
+}

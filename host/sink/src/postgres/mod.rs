@@ -1,0 +1,26 @@
+//! The Postgres batch writer: each source transaction once, whole or not at all.
+//!
+//! From the stream to the target: [`Writer`] takes units of batches and cuts them where transactions end (`work`),
+//! finds what the tables look like over there (`catalog`, `table`), folds the changes to few statements (`fold`,
+//! `plan`), spells them (`statement`, `encode`), runs them in one target transaction together with the progress row
+//! (`run`, `progress`), and goes row by row where a statement fails (`apply`).
+
+mod apply;
+mod catalog;
+mod counters;
+mod encode;
+mod error;
+mod fold;
+mod plan;
+mod progress;
+mod rows;
+mod run;
+mod statement;
+mod table;
+mod work;
+mod writer;
+
+pub use counters::Summary;
+pub use error::{Error, Problem};
+pub use progress::{Destroyed, Progress, destroy, status};
+pub use writer::{OnConflict, Options, Writer};

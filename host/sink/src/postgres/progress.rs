@@ -1,0 +1,223 @@
+//! The progress row: how far the target is, for each source and slot, written in the same transaction as the data.
+//!
+//! `epoch` keeps two processes apart: who starts takes a new one, and an update that still names an old one finds
+//! no row, so its transaction is rolled back.
+
+use ::postgres::{Client, Url, connect};
+use checkpoint::Stored;
+use event::Lsn;
+use tokio_postgres::Statement;
+use tokio_postgres::types::ToSql;
+
+use super::Error;
+
+/// The name that `pg_stat_activity` shows.
+pub(super) const APPLICATION: &str = "pgstream";
+
+const EXISTS: &str = "SELECT to_regclass('pgstream.progress') IS NOT NULL";
+
+/// Two that create at once would fail on each other's catalog rows, hence the lock ("pgstream" in ASCII).
+const CREATE: &str = "
+BEGIN;
+SELECT pg_advisory_xact_lock(8099568107204472173);
+CREATE SCHEMA IF NOT EXISTS pgstream;
+CREATE TABLE IF NOT EXISTS pgstream.progress (
+    system_id    text NOT NULL,
+    slot         text NOT NULL,
+    lsn          pg_lsn NOT NULL,
+    committed_at timestamptz,
+    chain        text NOT NULL,
+    epoch        bigint NOT NULL,
+    updated_at   timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (system_id, slot)
+) WITH (fillfactor = 50);
+COMMENT ON TABLE pgstream.progress IS 'how far pgstream has applied each replication slot';
+COMMIT;";
+
+const READ: &str = "
+SELECT system_id, lsn::text, chain, epoch,
+       (extract(epoch FROM committed_at) * 1000000)::bigint, (extract(epoch FROM updated_at) * 1000000)::bigint
+FROM pgstream.progress WHERE slot = $1
+ORDER BY system_id = $2 DESC, updated_at DESC LIMIT 1";
+
+/// A later position is never taken back: what the row says was applied is in the target.
+const CLAIM: &str = "
+INSERT INTO pgstream.progress AS p (system_id, slot, lsn, chain, epoch)
+VALUES ($1, $2, $3::text::pg_lsn, $4, 1)
+ON CONFLICT (system_id, slot) DO UPDATE
+SET lsn = greatest(p.lsn, EXCLUDED.lsn), chain = EXCLUDED.chain, epoch = p.epoch + 1, updated_at = now()
+RETURNING epoch, lsn::text";
+
+/// Moves the row in the open transaction; no row means that another process has taken a new epoch.
+const MOVE: &str = "
+UPDATE pgstream.progress
+SET lsn = greatest(lsn, $4::text::pg_lsn), updated_at = clock_timestamp(),
+    committed_at = coalesce('epoch'::timestamptz + $5::bigint * interval '1 microsecond', committed_at)
+WHERE system_id = $1 AND slot = $2 AND epoch = $3";
+
+/// A progress row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// The cluster that the rows came from.
+    pub system_id: String,
+    /// Everything before it is in the target.
+    pub lsn: Lsn,
+    /// Digest of the modifiers that made the rows.
+    pub chain: String,
+    /// How many times the stream was taken up.
+    pub epoch: i64,
+    /// Commit time of the last transaction on the source, microseconds since 1970-01-01 UTC.
+    pub committed_at: Option<i64>,
+    /// When the row was written, likewise.
+    pub updated_at: i64,
+}
+
+impl From<Progress> for Stored {
+    fn from(progress: Progress) -> Self {
+        Self { system_id: progress.system_id, lsn: progress.lsn, chain: progress.chain }
+    }
+}
+
+/// What [`destroy`] removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Destroyed {
+    /// The progress rows of the slot.
+    pub row: bool,
+    /// The table `pgstream.progress`, which stays when it holds the progress of other streams.
+    pub table: bool,
+    /// The schema `pgstream`, which stays when others have put something into it.
+    pub schema: bool,
+}
+
+async fn exists(client: &Client) -> Result<bool, Error> {
+    let what = "look for pgstream.progress on the target";
+    let row =
+        client.query_one(EXISTS, &[]).await.map_err(|error| ::postgres::Error::statement(what, &error))?;
+    Ok(row.get(0))
+}
+
+/// Creates schema and table where they are missing.
+pub(super) async fn create(client: &Client) -> Result<(), Error> {
+    if exists(client).await? {
+        return Ok(());
+    }
+    let Err(error) = client.batch_execute(CREATE).await else { return Ok(()) };
+    // A dead connection says so by itself at the next statement.
+    let _ = client.batch_execute("ROLLBACK").await;
+    Err(::postgres::Error::statement("create schema pgstream and pgstream.progress on the target", &error)
+        .into())
+}
+
+/// The row for the slot: that of this system, else the last one of another.
+pub(super) async fn read(client: &Client, system_id: &str, slot: &str) -> Result<Option<Progress>, Error> {
+    let what = "read pgstream.progress on the target";
+    let fault = |error| ::postgres::Error::statement(what, &error);
+    let Some(row) = client.query_opt(READ, &[&slot, &system_id]).await.map_err(fault)? else {
+        return Ok(None);
+    };
+    let lsn: String = row.try_get(1).map_err(fault)?;
+    Ok(Some(Progress {
+        system_id: row.try_get(0).map_err(fault)?,
+        lsn: lsn.parse()?,
+        chain: row.try_get(2).map_err(fault)?,
+        epoch: row.try_get(3).map_err(fault)?,
+        committed_at: row.try_get(4).map_err(fault)?,
+        updated_at: row.try_get(5).map_err(fault)?,
+    }))
+}
+
+/// Moves the progress row of a stream that is ours.
+#[derive(Debug)]
+pub(super) struct Mover {
+    system_id: String,
+    slot: String,
+    pub(super) epoch: i64,
+    statement: Statement,
+}
+
+impl Mover {
+    /// Takes a new epoch; with the mover comes the position from which to apply.
+    pub(super) async fn claim(
+        client: &Client,
+        system_id: &str,
+        slot: &str,
+        lsn: Lsn,
+        chain: &str,
+    ) -> Result<(Self, Lsn), Error> {
+        let fault = |error| ::postgres::Error::statement("write pgstream.progress on the target", &error);
+        let row =
+            client.query_one(CLAIM, &[&system_id, &slot, &lsn.to_string(), &chain]).await.map_err(fault)?;
+        let stored: String = row.try_get(1).map_err(fault)?;
+        let mover = Self {
+            system_id: system_id.to_owned(),
+            slot: slot.to_owned(),
+            epoch: row.try_get(0).map_err(fault)?,
+            statement: client.prepare(MOVE).await.map_err(fault)?,
+        };
+        Ok((mover, stored.parse()?))
+    }
+
+    /// Moves the row, in the transaction that is open; the answer is 1 if the stream is still ours.
+    pub(super) async fn advance(
+        &self,
+        client: &Client,
+        lsn: Lsn,
+        committed_at: Option<i64>,
+    ) -> Result<u64, tokio_postgres::Error> {
+        let lsn = lsn.to_string();
+        let arguments: [&(dyn ToSql + Sync); 5] =
+            [&self.system_id, &self.slot, &self.epoch, &lsn, &committed_at];
+        client.execute(&self.statement, &arguments).await
+    }
+
+    /// The error for an answer that is not 1.
+    pub(super) fn fenced(&self) -> Error {
+        Error::Fenced { slot: self.slot.clone() }
+    }
+}
+
+/// The progress row that a target holds for a slot, without taking part in the stream.
+///
+/// # Errors
+/// A target that cannot be reached or read.
+pub async fn status(url: &Url, system_id: &str, slot: &str) -> Result<Option<Progress>, Error> {
+    let client = connect(url, APPLICATION, &[]).await?;
+    if !exists(&client).await? {
+        return Ok(None);
+    }
+    read(&client, system_id, slot).await
+}
+
+/// Removes what the sink has put into a target for the slot besides the data; the last one takes table and schema
+/// away.
+///
+/// # Errors
+/// A target that cannot be reached, or a role that may not remove it.
+pub async fn destroy(url: &Url, slot: &str) -> Result<Destroyed, Error> {
+    let client = connect(url, APPLICATION, &[]).await?;
+    let (mut row, mut table) = (false, false);
+    if exists(&client).await? {
+        let fault =
+            |error| ::postgres::Error::statement("remove the row of pgstream.progress on the target", &error);
+        row =
+            client.execute("DELETE FROM pgstream.progress WHERE slot = $1", &[&slot]).await.map_err(fault)?
+                > 0;
+        // One statement, so that a stream which begins meanwhile keeps its row.
+        let empty = "LOCK TABLE pgstream.progress; \
+                     DO $$ BEGIN IF NOT EXISTS (SELECT FROM pgstream.progress) THEN DROP TABLE pgstream.progress; END IF; END $$";
+        let fault = |error| ::postgres::Error::statement("drop pgstream.progress on the target", &error);
+        client.batch_execute(empty).await.map_err(fault)?;
+        table = !exists(&client).await?;
+    }
+    let schema = match client.batch_execute("DROP SCHEMA pgstream").await {
+        Ok(()) => true,
+        // 2BP01: not empty. 3F000: not there. 42501: somebody else's, not ours to drop.
+        Err(error) if matches!(error.code().map(|code| code.code()), Some("2BP01" | "3F000" | "42501")) => {
+            false
+        }
+        Err(error) => {
+            return Err(::postgres::Error::statement("drop schema pgstream on the target", &error).into());
+        }
+    };
+    Ok(Destroyed { row, table, schema })
+}

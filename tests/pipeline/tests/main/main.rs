@@ -1,0 +1,8 @@
+//! The whole program against real servers.
+
+mod kill;
+mod operations;
+mod plugins;
+mod shutdown;
+mod types;
+mod values;
