@@ -14,7 +14,7 @@ use crate::telemetry::{FORMATS, LEVELS, Logging};
 #[command(name = "pgstream", version, max_term_width = 80, arg_required_else_help = true)]
 #[command(after_help = "Exit codes: 0 done, 1 stopped by an error, 2 bad usage or configuration, \
     3 problem found (status), 130 or 143 stopped at once by a second signal.")]
-pub struct Cli {
+pub(crate) struct Cli {
     /// For every command.
     #[command(flatten)]
     pub global: Global,
@@ -25,7 +25,7 @@ pub struct Cli {
 
 /// Flags that every command has.
 #[derive(Debug, Args)]
-pub struct Global {
+pub(crate) struct Global {
     /// Configuration: a .yaml, .yml or .env file
     #[arg(short, long, global = true, env = "PGSTREAM_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,
@@ -42,7 +42,7 @@ pub struct Global {
 
 /// The commands.
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub(crate) enum Command {
     /// Prepare the source: publication and replication slot
     Init(Init),
     /// Stream until stopped (SIGTERM or Ctrl-C drains and ends with 0)
@@ -56,7 +56,7 @@ pub enum Command {
 
 /// Flags of `init`.
 #[derive(Debug, Args)]
-pub struct Init {
+pub(crate) struct Init {
     /// The source
     #[command(flatten)]
     pub source: SourceFlags,
@@ -70,7 +70,7 @@ pub struct Init {
 
 /// Flags of `destroy`.
 #[derive(Debug, Args)]
-pub struct Destroy {
+pub(crate) struct Destroy {
     /// The source
     #[command(flatten)]
     pub source: SourceFlags,
@@ -88,7 +88,7 @@ pub struct Destroy {
 /// Which parts of a source `init` and `destroy` care for.
 #[derive(Clone, Copy, Debug, Args)]
 #[group(multiple = false)]
-pub struct PartFlags {
+pub(crate) struct PartFlags {
     /// Only the schema pgstream
     #[arg(long)]
     pub migrations_only: bool,
@@ -99,7 +99,7 @@ pub struct PartFlags {
 
 /// Flags of `status`.
 #[derive(Debug, Args)]
-pub struct Status {
+pub(crate) struct Status {
     /// The source
     #[command(flatten)]
     pub source: SourceFlags,
@@ -113,7 +113,7 @@ pub struct Status {
 
 /// Where to read.
 #[derive(Debug, Args)]
-pub struct SourceFlags {
+pub(crate) struct SourceFlags {
     /// Address of the source
     #[arg(long, alias = "source-url", value_name = "URL")]
     pub postgres_url: Option<String>,
@@ -124,7 +124,7 @@ pub struct SourceFlags {
 
 /// Flags of `run`.
 #[derive(Debug, Args)]
-pub struct Run {
+pub(crate) struct Run {
     /// Kind of source; so far postgres
     #[arg(long, value_name = "KIND", value_parser = ["postgres", "kafka"], hide_possible_values = true)]
     pub source: Option<String>,
@@ -166,7 +166,7 @@ const SLOT: &[&str] = &["source", "postgres", "replication", "replication_slot"]
 impl Cli {
     /// How to tell an error that comes before the configuration is read: by flags and environment alone.
     #[must_use]
-    pub fn logging(&self, environment: &BTreeMap<String, String>) -> Logging {
+    pub(crate) fn logging(&self, environment: &BTreeMap<String, String>) -> Logging {
         let chosen = |flag: &Option<String>, variable: &str| {
             flag.as_ref().or_else(|| environment.get(variable)).cloned()
         };
@@ -182,7 +182,7 @@ impl Cli {
 
     /// What the configuration is to be read from.
     #[must_use]
-    pub fn input(&self, environment: BTreeMap<String, String>) -> Input {
+    pub(crate) fn input(&self, environment: BTreeMap<String, String>) -> Input {
         let mut input = Input { file: self.global.config.clone(), environment, ..Input::default() };
         let mut give = |flag, path, text: Option<&str>| {
             input.flags.extend(text.map(|text| Given { flag, path, text: text.to_owned() }));

@@ -90,7 +90,8 @@ async fn run_with_init_needs_no_other_command() {
     }
     let mut run = crate::tool::command(&["run", "--init", "--with-injector"]);
     run.args(["--source-url", &server.url("source"), "--target-url", &server.url("target")]);
-    let running = testbed::Pgstream::spawn(run).unwrap();
+    let folder = crate::tool::Folder::new();
+    let running = testbed::Pgstream::spawn(run, folder.path("log")).unwrap();
     let begun = async || {
         server.value("target", "SELECT count(*) FROM pgstream.progress").await.is_ok_and(|n| n == "1")
     };

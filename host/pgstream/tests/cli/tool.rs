@@ -126,5 +126,6 @@ pub(crate) fn started(config: &str) -> Running {
     let folder = Folder::new();
     let mut run = command(&["run", "-c"]);
     run.arg(folder.write("c.yaml", config));
-    Running { process: testbed::Pgstream::spawn(run).unwrap(), _folder: folder }
+    let log = folder.path("log");
+    Running { process: testbed::Pgstream::spawn(run, log).unwrap(), _folder: folder }
 }
