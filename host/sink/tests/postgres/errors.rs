@@ -218,11 +218,11 @@ async fn destroy_removes_our_table_and_the_schema_only_when_it_is_empty() {
         "a slot of that name, of another system"
     );
     place.sql("CREATE TABLE pgstream.mine ()").await;
-    let gone = destroy(&url).await.unwrap();
+    let gone = destroy(&url, "slot").await.unwrap();
     assert_eq!((gone.table, gone.schema), (true, false));
     place.sql("DROP TABLE pgstream.mine").await;
-    let gone = destroy(&url).await.unwrap();
+    let gone = destroy(&url, "slot").await.unwrap();
     assert_eq!((gone.table, gone.schema), (false, true));
-    let gone = destroy(&url).await.unwrap();
+    let gone = destroy(&url, "slot").await.unwrap();
     assert_eq!((gone.table, gone.schema), (false, false));
 }
