@@ -1,11 +1,13 @@
 //! Measures the sink alone: rows a second that it applies to the database of the URL given as argument, by kind of
 //! work and by rows a unit. `cargo run --release -p sink --example throughput -- postgres://…`
 
+// A program to measure with: it prints, and stops at the first surprise.
+#![allow(clippy::indexing_slicing, clippy::print_stdout)]
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use buffer::{Budget, Flush, link};
-use checkpoint::Slot;
 use event::{
     BatchBuilder, Column, Lsn, OldImage, Relation, ReplicaIdentity, RowChange, TableName, Transaction, Value,
 };

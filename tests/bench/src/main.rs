@@ -79,8 +79,11 @@ async fn main() -> Result<()> {
     }
     print!("{}", report::table(&samples, &works));
     if let Some(path) = &arguments.json {
-        std::fs::write(path, report::json(&samples))
-            .map_err(|error| testbed::Error::File { path: path.clone(), source: error })?;
+        std::fs::write(path, report::json(&samples)).map_err(|error| testbed::Error::File {
+            action: "write",
+            path: path.clone(),
+            source: error,
+        })?;
     }
     Ok(())
 }

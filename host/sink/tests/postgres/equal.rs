@@ -93,10 +93,8 @@ impl Story {
                     .builder
                     .row(&a, event::RowChange::Update { old: None, new: &crate::place::values(&new) });
             }
-            8 | 9 => {
-                if self.model.a.remove(&key).is_some() {
-                    self.build.delete_cells(&a, &[text(key), Cell::Null, Cell::Null, Cell::Null]);
-                }
+            8 | 9 if self.model.a.remove(&key).is_some() => {
+                self.build.delete_cells(&a, &[text(key), Cell::Null, Cell::Null, Cell::Null]);
             }
             // Another key, with the large value left alone.
             10 if !self.model.a.contains_key(&other) => {

@@ -15,20 +15,20 @@ use sink::postgres::{Error, OnConflict, Options, Summary, Writer};
 use testbed::Postgres;
 
 /// One server for the process; it goes when the process does.
-pub fn server() -> &'static Postgres {
+pub(crate) fn server() -> &'static Postgres {
     static SERVER: OnceLock<Postgres> = OnceLock::new();
     SERVER.get_or_init(|| Postgres::start(testbed::Options::major(15)).unwrap())
 }
 
 /// A database, and how to apply to it.
-pub struct Place {
-    pub database: String,
-    pub options: Options,
+pub(crate) struct Place {
+    pub(crate) database: String,
+    pub(crate) options: Options,
 }
 
 impl Place {
     /// A fresh database with these tables.
-    pub async fn with(sql: &str) -> Self {
+    pub(crate) async fn with(sql: &str) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let database = format!("target{}", NEXT.fetch_add(1, Ordering::Relaxed));
         server().create_database(&database).await.unwrap();
@@ -43,12 +43,12 @@ impl Place {
         Self { database, options }
     }
 
-    pub async fn sql(&self, sql: &str) {
+    pub(crate) async fn sql(&self, sql: &str) {
         server().sql(&self.database, sql).await.unwrap();
     }
 
     /// The rows of a query, one a line, columns joined by `|`.
-    pub async fn rows(&self, query: &str) -> Vec<String> {
+    pub(crate) async fn rows(&self, query: &str) -> Vec<String> {
         let rows = server().rows(&self.database, query).await.unwrap();
         rows.into_iter()
             .map(|row| {
@@ -58,19 +58,19 @@ impl Place {
     }
 
     /// A writer that has taken over the stream.
-    pub async fn writer(&self) -> Writer {
+    pub(crate) async fn writer(&self) -> Writer {
         let mut writer = Writer::connect(self.options.clone(), slot()).await.unwrap();
         writer.start_at(Lsn(1), "chain").await.unwrap();
         writer
     }
 
     /// Applies batches as one stream that then ends.
-    pub async fn apply(&self, batches: Vec<Batch>) -> Result<Summary, Error> {
+    pub(crate) async fn apply(&self, batches: Vec<Batch>) -> Result<Summary, Error> {
         self.writer().await.run(stream(batches), checkpoint::channel(Lsn(1)).0).await
     }
 
     /// The stored position.
-    pub async fn position(&self) -> Lsn {
+    pub(crate) async fn position(&self) -> Lsn {
         self.rows("SELECT lsn FROM pgstream.progress")
             .await
             .first()
@@ -79,12 +79,12 @@ impl Place {
 }
 
 /// Where the streams come from.
-pub fn slot() -> Slot {
+pub(crate) fn slot() -> Slot {
     Slot { system_id: "7".into(), name: "slot".into(), confirmed: Lsn(1) }
 }
 
 /// A stream that has these batches and ends.
-pub fn stream(batches: Vec<Batch>) -> tokio::sync::mpsc::Receiver<Held> {
+pub(crate) fn stream(batches: Vec<Batch>) -> tokio::sync::mpsc::Receiver<Held> {
     let (send, receive) = buffer::link();
     tokio::spawn(async move {
         let budget = Budget::new(64 << 20);
@@ -98,7 +98,7 @@ pub fn stream(batches: Vec<Batch>) -> tokio::sync::mpsc::Receiver<Held> {
 }
 
 /// A relation from `name type` columns; a type with `*` is of the key, one with `!` always an identity.
-pub fn relation(name: &str, identity: ReplicaIdentity, columns: &[(&str, &str)]) -> Arc<Relation> {
+pub(crate) fn relation(name: &str, identity: ReplicaIdentity, columns: &[(&str, &str)]) -> Arc<Relation> {
     let (schema, name) = name.split_once('.').unwrap_or(("public", name));
     let full = identity == ReplicaIdentity::Full;
     let columns = columns.iter().enumerate().map(|(at, (name, type_name))| {
@@ -129,7 +129,7 @@ pub fn relation(name: &str, identity: ReplicaIdentity, columns: &[(&str, &str)])
 
 /// `Some(text)`, NULL, or unchanged.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Cell {
+pub(crate) enum Cell {
     Text(String),
     Null,
     Kept,
@@ -145,25 +145,26 @@ impl From<&str> for Cell {
     }
 }
 
-pub fn values(row: &[Cell]) -> Vec<Value<'_>> {
-    let value = |cell| match cell {
-        &Cell::Text(ref text) => Value::Present(text.as_bytes()),
-        &Cell::Null => Value::Null,
-        &Cell::Kept => Value::Unchanged,
-    };
-    row.iter().map(value).collect()
+pub(crate) fn values(row: &[Cell]) -> Vec<Value<'_>> {
+    row.iter()
+        .map(|cell| match cell {
+            Cell::Text(text) => Value::Present(text.as_bytes()),
+            Cell::Null => Value::Null,
+            Cell::Kept => Value::Unchanged,
+        })
+        .collect()
 }
 
 /// Builds a stream. `NULL` and `KEPT` in a row mean what they say.
 #[derive(Default)]
-pub struct Build {
-    pub builder: BatchBuilder,
-    pub batches: Vec<Batch>,
+pub(crate) struct Build {
+    pub(crate) builder: BatchBuilder,
+    pub(crate) batches: Vec<Batch>,
     lsn: u64,
 }
 
 impl Build {
-    pub fn begin(&mut self) -> &mut Self {
+    pub(crate) fn begin(&mut self) -> &mut Self {
         self.lsn += 0x100;
         self.builder.begin(Transaction {
             commit_lsn: Lsn(self.lsn),
@@ -173,64 +174,64 @@ impl Build {
         self
     }
 
-    pub fn commit(&mut self) -> &mut Self {
+    pub(crate) fn commit(&mut self) -> &mut Self {
         self.builder.commit(Lsn(self.lsn + 8));
         self
     }
 
     /// The position of the last commit.
-    pub fn end(&self) -> Lsn {
+    pub(crate) fn end(&self) -> Lsn {
         Lsn(self.lsn + 8)
     }
 
-    pub fn cut(&mut self) -> &mut Self {
+    pub(crate) fn cut(&mut self) -> &mut Self {
         if !self.builder.is_empty() {
             self.batches.push(self.builder.take());
         }
         self
     }
 
-    pub fn insert(&mut self, relation: &Arc<Relation>, new: &[&str]) -> &mut Self {
+    pub(crate) fn insert(&mut self, relation: &Arc<Relation>, new: &[&str]) -> &mut Self {
         self.insert_cells(relation, &cells(new))
     }
 
-    pub fn insert_cells(&mut self, relation: &Arc<Relation>, new: &[Cell]) -> &mut Self {
+    pub(crate) fn insert_cells(&mut self, relation: &Arc<Relation>, new: &[Cell]) -> &mut Self {
         self.builder.row(relation, RowChange::Insert { new: &values(new) });
         self
     }
 
-    pub fn update(&mut self, relation: &Arc<Relation>, new: &[&str]) -> &mut Self {
+    pub(crate) fn update(&mut self, relation: &Arc<Relation>, new: &[&str]) -> &mut Self {
         self.builder.row(relation, RowChange::Update { old: None, new: &values(&cells(new)) });
         self
     }
 
     /// An update with an old image: the key, or under identity full the row.
-    pub fn update_from(&mut self, relation: &Arc<Relation>, old: &[&str], new: &[&str]) -> &mut Self {
+    pub(crate) fn update_from(&mut self, relation: &Arc<Relation>, old: &[&str], new: &[&str]) -> &mut Self {
         self.update_cells(relation, &cells(old), &cells(new))
     }
 
-    pub fn update_cells(&mut self, relation: &Arc<Relation>, old: &[Cell], new: &[Cell]) -> &mut Self {
+    pub(crate) fn update_cells(&mut self, relation: &Arc<Relation>, old: &[Cell], new: &[Cell]) -> &mut Self {
         let (old, new) = (values(old), values(new));
         self.builder.row(relation, RowChange::Update { old: Some((kind(relation), &old)), new: &new });
         self
     }
 
-    pub fn delete(&mut self, relation: &Arc<Relation>, old: &[&str]) -> &mut Self {
+    pub(crate) fn delete(&mut self, relation: &Arc<Relation>, old: &[&str]) -> &mut Self {
         self.delete_cells(relation, &cells(old))
     }
 
-    pub fn delete_cells(&mut self, relation: &Arc<Relation>, old: &[Cell]) -> &mut Self {
+    pub(crate) fn delete_cells(&mut self, relation: &Arc<Relation>, old: &[Cell]) -> &mut Self {
         self.builder.row(relation, RowChange::Delete { old: (kind(relation), &values(old)) });
         self
     }
 
-    pub fn truncate(&mut self, relations: &[&Arc<Relation>], restart_identity: bool) -> &mut Self {
+    pub(crate) fn truncate(&mut self, relations: &[&Arc<Relation>], restart_identity: bool) -> &mut Self {
         let relations = relations.iter().map(|relation| Arc::clone(relation)).collect();
         self.builder.truncate(Truncate { relations, cascade: false, restart_identity });
         self
     }
 
-    pub fn done(&mut self) -> Vec<Batch> {
+    pub(crate) fn done(&mut self) -> Vec<Batch> {
         self.cut();
         std::mem::take(&mut self.batches)
     }
