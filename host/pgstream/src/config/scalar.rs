@@ -61,13 +61,14 @@ fn scaled(number: &str, scale: u128) -> Option<u128> {
         return None;
     }
     let whole = if whole.is_empty() { 0 } else { whole.parse::<u128>().ok()? };
-    let mut total = whole.checked_mul(scale)?;
-    let mut digit_scale = scale;
-    for digit in fraction.chars() {
-        digit_scale /= 10;
-        total = total.checked_add(u128::from(digit.to_digit(10)?).checked_mul(digit_scale)?)?;
+    if !fraction.chars().all(|digit| digit.is_ascii_digit()) {
+        return None;
     }
-    Some(total)
+    // Digits beyond these change no byte and no nanosecond.
+    let digits = fraction.get(..fraction.len().min(15))?;
+    let part = if digits.is_empty() { 0 } else { digits.parse::<u128>().ok()? };
+    let power = 10_u128.checked_pow(u32::try_from(digits.len()).ok()?)?;
+    whole.checked_mul(scale)?.checked_add(part.checked_mul(scale)? / power)
 }
 
 #[cfg(test)]
