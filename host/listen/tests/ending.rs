@@ -184,7 +184,8 @@ async fn a_lost_walsender_and_a_restarted_server_are_transient_and_lose_nothing(
         let mut running = bed.stream().await;
         bed.sql("INSERT INTO t VALUES (-1)").await;
         let lines = running.lines(&bed).await;
-        assert_eq!(lines, ["begin", "insert public.t (id=-1 v=null)", "commit"]);
+        // A killed server may have forgotten the last acknowledgements; then it sends again, and never less.
+        assert!(lines.ends_with(&["begin", "insert public.t (id=-1 v=null)", "commit"].map(str::to_owned)));
         running.end().await.unwrap();
     });
 }

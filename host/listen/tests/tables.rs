@@ -54,10 +54,10 @@ async fn a_table_changes_between_and_inside_transactions() {
                 "public.u (id integer, m text)",
             ]
         );
-        let last = &found[6].columns[1];
+        // The catalog is read when the stream is: a name that is gone by then has no number.
+        let last = found[6].columns[1].attnum;
         assert!(
-            found[2..].iter().all(|relation| relation.columns.last().unwrap().attnum == last.attnum),
-            "{found:?}"
+            found[2..].iter().all(|relation| [0, last].contains(&relation.columns.last().unwrap().attnum))
         );
         assert!(found.iter().all(|relation| relation.id == found[0].id));
         running.end().await.unwrap();

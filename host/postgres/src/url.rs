@@ -1,10 +1,11 @@
 //! A Postgres address, `postgres://user:password@host:port/database?sslmode=…`, parsed once.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use percent_encoding::percent_decode_str;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 /// How much TLS a connection asks for; libpq's words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,7 +77,8 @@ impl Url {
     /// # Errors
     /// Anything that is not a Postgres URL with a database, or has a parameter that is not known.
     pub fn parse(text: &str) -> Result<Self, UrlError> {
-        let url = ::url::Url::parse(text.trim()).map_err(|error| UrlError::Syntax(error.to_string()))?;
+        let text = escape_password(text.trim());
+        let url = ::url::Url::parse(&text).map_err(|error| UrlError::Syntax(error.to_string()))?;
         if !matches!(url.scheme(), "postgres" | "postgresql") {
             return Err(UrlError::Scheme(url.scheme().to_owned()));
         }
@@ -166,6 +168,25 @@ impl Url {
     }
 }
 
+/// Everything that may not stand in a password, but `%`: what is escaped already stays as it is.
+const PASSWORD: &AsciiSet =
+    &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'%');
+
+/// A password with characters that a URL gives another meaning (`#`, `/`, `@`, …) is escaped, as in the original.
+fn escape_password(text: &str) -> Cow<'_, str> {
+    let Some((scheme, rest)) = text.split_once("://") else { return text.into() };
+    // The last `@` that stands before a host and a path; one in the query does not.
+    let before_host = |(at, _): &(usize, &str)| {
+        let host = rest.get(at + 1..).unwrap_or_default().split('/').next().unwrap_or_default();
+        let named = |c: char| c.is_ascii_alphanumeric() || "-._:[]%".contains(c);
+        host.len() < rest.len() - at - 1 && host.chars().all(named)
+    };
+    let Some((at, _)) = rest.rmatch_indices('@').find(before_host) else { return text.into() };
+    let (login, host) = rest.split_at(at);
+    let Some((user, password)) = login.split_once(':') else { return text.into() };
+    format!("{scheme}://{user}:{}{host}", utf8_percent_encode(password, PASSWORD)).into()
+}
+
 impl fmt::Display for Url {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "postgres://{}@{}:{}/{}", self.user, self.host, self.port, self.database)
@@ -194,6 +215,21 @@ mod tests {
         assert_eq!(url.sslmode, SslMode::VerifyFull);
         assert_eq!(url.root_certificate, Some("/ca.pem".into()));
         assert_eq!(format!("{url:?} {url}").matches("s:cret").count(), 0);
+    }
+
+    #[test]
+    fn a_password_needs_no_escapes() {
+        for (url, password) in [
+            ("postgres://u:p#: '\"x/?@y@h/d", "p#: '\"x/?@y"),
+            ("postgres://u:p%23q@h/d?options=-c%20a=b@c", "p#q"),
+            ("postgres://u:é@h:1/d", "é"),
+        ] {
+            let url = Url::parse(url).unwrap();
+            assert_eq!(
+                (url.password.as_deref(), url.host.as_str(), url.database.as_str()),
+                (Some(password), "h", "d")
+            );
+        }
     }
 
     #[test]

@@ -100,6 +100,8 @@ pub async fn init(options: &Options, parts: Parts) -> Result<Vec<Action>, Error>
     let server = server::describe(&client).await?;
     server.check()?;
     role::check_replication(&client).await?;
+    // Two `init` at once do not meet: a slot that is being made looks like somebody else's. Held until the session ends.
+    client.execute(migrate::LOCK_SESSION, &[]).await.map_err(Error::statement("wait for another `init`"))?;
     let mut actions = Vec::new();
     if parts != Parts::Slot {
         for (migration, applied) in migrate::apply(&mut client, &options.url.database).await? {

@@ -24,6 +24,9 @@ const MIGRATIONS: [Migration; 1] = [Migration {
 /// Two `init` at once do not meet: an advisory lock for the transaction, its number any that is ours.
 const LOCK: &str = "SELECT pg_advisory_xact_lock(7377126540195164271)";
 
+/// The same lock for the session.
+pub(crate) const LOCK_SESSION: &str = "SELECT pg_advisory_lock(7377126540195164271)";
+
 /// What was applied, and what was there before.
 pub(crate) type Applied = Vec<(Migration, bool)>;
 
