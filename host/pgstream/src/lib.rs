@@ -2,6 +2,7 @@
 
 pub mod cli;
 pub mod config;
+pub mod failure;
 pub mod pipeline;
 pub mod report;
 pub mod shutdown;

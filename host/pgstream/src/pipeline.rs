@@ -11,55 +11,9 @@ use modify::Chain;
 use sink::postgres::Summary;
 use tokio::task::block_in_place;
 
-use crate::config::{Ready, Retry};
+use crate::config::Ready;
+pub use crate::failure::Error;
 use crate::shutdown::Stop;
-
-/// What ended the pipeline.
-#[derive(Debug, thiserror::Error, miette::Diagnostic)]
-pub enum Error {
-    /// The source.
-    #[error(transparent)]
-    #[diagnostic(transparent)]
-    Listen(#[from] listen::wal::Error),
-    /// A plugin or a rule.
-    #[error(transparent)]
-    #[diagnostic(transparent)]
-    Modify(#[from] modify::Error),
-    /// The target.
-    #[error(transparent)]
-    #[diagnostic(transparent)]
-    Sink(#[from] sink::postgres::Error),
-    /// Source and target do not fit together.
-    #[error(transparent)]
-    #[diagnostic(transparent)]
-    Checkpoint(#[from] checkpoint::Error),
-    /// A stage ended in a way that only a bug explains.
-    #[error("the {stage} stopped without a reason")]
-    #[diagnostic(
-        code(pipeline::bug),
-        help("please report this, with the log; nothing was lost: run it again")
-    )]
-    Bug {
-        /// Which.
-        stage: &'static str,
-    },
-}
-
-impl Error {
-    /// Whether starting again may help.
-    fn is_transient(&self) -> bool {
-        match self {
-            Self::Listen(error) => error.is_transient(),
-            Self::Sink(error) => error.is_transient(),
-            Self::Modify(_) | Self::Checkpoint(_) | Self::Bug { .. } => false,
-        }
-    }
-
-    /// Whose patience counts.
-    fn retry<'a>(&self, ready: &'a Ready) -> &'a Retry {
-        if matches!(self, Self::Sink(_)) { &ready.target.retry } else { &ready.source.retry }
-    }
-}
 
 /// Runs until a stop is asked for or an error ends it. An error before the first row could flow is final: it
 /// is the configuration that is wrong. Later ones are tried again if they may pass.
@@ -147,11 +101,20 @@ impl Flowing {
         let (to_modify, from_listener) = buffer::link();
         let (to_sink, from_modify) = buffer::link();
         let (confirmer, confirmed) = checkpoint::channel(self.start);
-        let listener =
-            tokio::spawn(self.source.stream(self.start, to_modify, self.budget, confirmed, stop.token()));
+        // A stage that ends in the middle would be noticed only with the next row: it stops the listener.
+        let halt = stop.token();
+        let stream = self.source.stream(self.start, to_modify, self.budget, confirmed, halt.clone());
+        let listener = tokio::spawn(stream);
         // Components are called synchronously and may take a second: on a thread of their own.
-        let modifiers = tokio::task::spawn_blocking(move || modify::run(chain, from_listener, to_sink));
-        let writer = tokio::spawn(self.writer.run(from_modify, confirmer));
+        let ends = halt.clone().drop_guard();
+        let modifiers = tokio::task::spawn_blocking(move || {
+            let _ends = ends;
+            modify::run(chain, from_listener, to_sink)
+        });
+        let writer = tokio::spawn(async move {
+            let _ends = halt.drop_guard();
+            self.writer.run(from_modify, confirmer).await
+        });
         let (listened, modified, written) = tokio::join!(listener, modifiers, writer);
         let Ok((chain, modified)) = modified else {
             return (None, Err(Error::Bug { stage: "modifiers" }));

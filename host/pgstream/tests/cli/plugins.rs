@@ -66,8 +66,7 @@ fn a_rule_for_an_unknown_transformer_or_parameter_is_refused() {
 
 #[test]
 fn several_problems_with_plugins_and_rules_are_told_at_once() {
-    let more = "plugins: [{use: /gone.wasm}]\n\
-                modifiers: {transformations: {table_transformers: [{table: users, column_transformers: {a: {name: nope}}}]}}";
+    let more = "plugins: [{use: /gone.wasm}, {use: /lost.wasm}]\n";
     let ended = configured(&["run"], &config(NOWHERE, NOWHERE, more));
     ended.is_error(2, "modify::problems", "2 problems", "mend each");
     ended.has_remedy("give the path of a WebAssembly component");

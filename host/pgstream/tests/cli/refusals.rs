@@ -86,7 +86,7 @@ async fn a_role_without_rights_is_told_the_grant() {
 #[tokio::test]
 async fn a_run_without_init_is_told_to_init() {
     let server = ends(major()).await;
-    run(&server, "").is_error(1, "listen::no_slot", "pgstream_source_slot", "pgstream init");
+    run(&server, "").is_error(1, "listen::no_publication", "pgstream_source", "pgstream init");
 }
 
 #[tokio::test]

@@ -149,7 +149,15 @@ impl Session {
     /// One try. After a failure the transaction is still to be rolled back.
     async fn attempt(&mut self, work: &Work, done: Option<Done>, order: Order) -> Result<(), Fault> {
         let failed = |failed, plan| Fault::Failed { failed, plan, committing: false };
-        let of_work = self.tables.of_work(&self.client, work).await?;
+        let of_work = match self.tables.of_work(&self.client, work).await {
+            // What is missing may have been made since the target was looked at.
+            Err(Error::Target { .. }) => {
+                self.tables.forget();
+                self.statements.forget();
+                self.tables.of_work(&self.client, work).await?
+            }
+            found => found?,
+        };
         let order = if order == Order::Net && self.tables.fires() { Order::Stream } else { order };
         let (plan, mut tally) = fold::plan(work, &self.tables, &of_work, order, self.on_conflict)?;
         tally.exact = u64::from(order == Order::Exact);

@@ -201,7 +201,9 @@ impl Tables {
     /// The table of each chunk of each piece of the work.
     pub(super) async fn of_work(&mut self, client: &Client, work: &Work) -> Result<Vec<Vec<usize>>, Error> {
         let known = |tables: &Self, relation: &Arc<Relation>| tables.targets.contains_key(&relation.name);
-        let chunks = || work.pieces.iter().flat_map(|piece| &piece.held.batch.chunks);
+        // Rows that a filter dropped need no table here.
+        let chunks =
+            || work.pieces.iter().flat_map(|piece| &piece.held.batch.chunks).filter(|chunk| chunk.rows() > 0);
         if chunks().any(|chunk| !known(self, &chunk.relation)) {
             self.load(client, chunks().map(|chunk| &chunk.relation)).await?;
         }
@@ -210,6 +212,10 @@ impl Tables {
         for piece in &work.pieces {
             let mut of_piece = Vec::with_capacity(piece.held.batch.chunks.len());
             for chunk in &piece.held.batch.chunks {
+                if chunk.rows() == 0 {
+                    of_piece.push(usize::MAX);
+                    continue;
+                }
                 match self.bind(&chunk.relation, &chunk.identity) {
                     Ok(at) => of_piece.push(at),
                     Err(found) => found.into_iter().for_each(|new| {

@@ -53,11 +53,11 @@ async fn write(server: Arc<Postgres>, writer: u64, stop: Arc<AtomicBool>, writte
             0 => sql.push_str(&format!("DELETE FROM public.entry WHERE writer = {writer} AND n = {};", n - 3)),
             1 => sql.push_str(&format!("UPDATE public.entry SET delta = -1 WHERE writer = {writer} AND n = {};", n - 2)),
             2 => sql.push_str(&format!(
-                "INSERT INTO public.note SELECT {n} * 1000000 + {writer} * 1000 + i, repeat('x', i) FROM generate_series(1, {}) i;",
+                "INSERT INTO public.note SELECT {n} * 1000000::bigint + {writer} * 1000 + i, repeat('x', i) FROM generate_series(1, {}) i;",
                 dice.roll(300) + 1
             )),
             3 => sql.push_str(&format!("DELETE FROM public.note WHERE id % 1000 < 50 AND id / 1000 % 1000 = {writer};")),
-            4 => sql.push_str(&format!("UPDATE public.note SET body = body || '{n}' WHERE id = {n} * 1000000 + {writer} * 1000 + 1;")),
+            4 => sql.push_str(&format!("UPDATE public.note SET body = body || '{n}' WHERE id = {n} * 1000000::bigint + {writer} * 1000 + 1;")),
             _ => {}
         }
         let end = if dice.roll(12) == 0 { "ROLLBACK" } else { "COMMIT" };

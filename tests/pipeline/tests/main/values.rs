@@ -60,7 +60,14 @@ fn date() -> BoxedStrategy<String> {
     or(
         &["infinity", "-infinity", "0001-01-01 BC", "4713-01-01 BC", "5874897-12-31", "2000-02-29"],
         (1..9999_u32, 1..13_u32, 1..29_u32, any::<bool>())
-            .prop_map(|(y, m, d, bc)| format!("{y:04}-{m:02}-{d:02}{}", if bc { " BC" } else { "" })),
+            // Postgres counts from 4713 BC.
+            .prop_map(|(y, m, d, bc)| {
+                if bc {
+                    format!("{:04}-{m:02}-{d:02} BC", y % 4000 + 1)
+                } else {
+                    format!("{y:04}-{m:02}-{d:02}")
+                }
+            }),
     )
 }
 
