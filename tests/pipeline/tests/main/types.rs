@@ -32,6 +32,14 @@ fn literal(kind: &Kind, runner: &mut TestRunner) -> String {
     format!("E'{}'::{}", text.replace('\\', "\\\\").replace('\'', "\\'"), kind.sql_type)
 }
 
+/// Arrays and composites send the oids of their parts, and own types have other oids in another database.
+fn without_oids(hex: &str) -> String {
+    let own = ["mood", "pair", "nest", "positive"];
+    own.iter().fold(hex.to_owned(), |hex, name| {
+        format!("replace({hex}, lpad(to_hex('public.{name}'::regtype::oid::int), 8, '0'), '<{name}>')")
+    })
+}
+
 /// Every column in text and, where its type has a binary form, in that too.
 fn comparison(kinds: &[Kind], sends: &[Vec<Option<String>>]) -> String {
     let mut columns = vec!["id".to_owned()];
@@ -40,7 +48,9 @@ fn comparison(kinds: &[Kind], sends: &[Vec<Option<String>>]) -> String {
         let send =
             sends.iter().find(|row| row[0].as_deref() == Some(kind.name)).and_then(|row| row[1].clone());
         if let Some(send) = send {
-            columns.push(format!("encode({send}(\"{}\"), 'hex')", kind.name));
+            let hex = format!("encode({send}(\"{}\"), 'hex')", kind.name);
+            let nested = kind.sql_type.starts_with("public.") && kind.name != "own_range";
+            columns.push(if nested { without_oids(&hex) } else { hex });
         }
     }
     format!("SELECT {} FROM public.every ORDER BY id", columns.join(", "))
@@ -118,7 +128,7 @@ async fn rows_of_every_type_are_found_by_the_whole_row(major: u16) {
         rig.source(&format!("BEGIN; {row} {row} COMMIT;")).await.unwrap();
     }
     rig.source(
-        "UPDATE public.every SET id = id + 1000 WHERE ctid IN (SELECT min(ctid) FROM public.every WHERE id % 3 = 0 GROUP BY id); \
+        "UPDATE public.every SET id = id + 3000 WHERE ctid IN (SELECT min(ctid) FROM public.every WHERE id % 3 = 0 GROUP BY id); \
          DELETE FROM public.every WHERE ctid IN (SELECT min(ctid) FROM public.every WHERE id % 3 = 1 GROUP BY id);",
     )
     .await

@@ -60,7 +60,7 @@ async fn excluded(source: &Postgres, target: &Postgres) -> Result<bool> {
     let rows = source.value("shop", "SELECT count(*) FROM sessions").await?.parse().unwrap_or(0);
     let there = target.value("shop", "SELECT to_regclass('sessions')").await?;
     let there = if there.is_empty() { "none" } else { "there!" };
-    println!("  {:<20}{:>12}{there:>12}{:>12}  left out by the filter", "sessions", grouped(rows), "");
+    println!("  {:<20}{:>12}{there:>12}  left out by the filter", "sessions", grouped(rows));
     Ok(there == "none")
 }
 
