@@ -1,6 +1,6 @@
 //! The modifiers: injector, filters and transformers between the listener and the sink.
 //!
-//! [`Chain::load`] loads plugins and checks rules, [`Chain::bind`] binds them to the source's tables, [`run`] passes
+//! [`Chain::load`] loads plugins and checks rules, [`Chain::bind`] binds them to the source's tables, [`run()`] passes
 //! batches through on a thread of its own. Everything that can be wrong is refused before the first row; what goes
 //! wrong later is isolated down to the row, and `on_error` decides about that row alone.
 //!

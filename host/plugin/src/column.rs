@@ -1,6 +1,6 @@
 //! Columns at the border: the host's packed text ↔ the shape that a plugin asks for.
 //!
-//! [`gather`] gives a plugin a column without copying a byte where the shape is `text`; [`scatter`] takes one back,
+//! [`gather()`] gives a plugin a column without copying a byte where the shape is `text`; [`scatter()`] takes one back,
 //! checks it against the contract and puts it into Postgres text form.
 
 mod gather;

@@ -82,8 +82,9 @@ fn plugins_of_one_name_two_injectors_and_settings_of_a_transformer_are_refused()
     let mut bad = user("vip-filter");
     bad.name = Some("bad".into());
     bad.tables = vec!["a.b.c".into()];
+    bad.settings.insert("mim".into(), json!(1));
     let error = refused(&Options { plugins: vec![vip, bad], ..Options::default() });
-    assert_eq!(codes(&error), ["modify::offer", "modify::missing_parameter", "modify::table_pattern"]);
+    assert_eq!(codes(&error), ["modify::offer", "modify::unknown_parameter", "modify::table_pattern"]);
 }
 
 #[test]

@@ -117,7 +117,7 @@ pub(crate) struct SourceFlags {
     /// Address of the source
     #[arg(long, alias = "source-url", value_name = "URL")]
     pub postgres_url: Option<String>,
-    /// Name of the replication slot [default: pgstream_<database>_slot]
+    /// Name of the replication slot (default: `pgstream_DATABASE_slot`)
     #[arg(long, value_name = "NAME")]
     pub replication_slot: Option<String>,
 }
@@ -142,7 +142,7 @@ pub(crate) struct Run {
     /// Address of the target
     #[arg(long, value_name = "URL")]
     pub target_url: Option<String>,
-    /// Name of the replication slot [default: pgstream_<database>_slot]
+    /// Name of the replication slot (default: `pgstream_DATABASE_slot`)
     #[arg(long, value_name = "NAME")]
     pub replication_slot: Option<String>,
     /// Add a component to the run (may be given again)

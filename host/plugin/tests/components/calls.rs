@@ -99,8 +99,8 @@ fn a_filter_by_row_sees_whole_numbers() {
 #[test]
 fn what_bind_refuses_comes_in_the_plugins_words() {
     let mut running = start(&load(user("vip-filter")), Limits::default());
-    let refused = running.bind_filter(rule("vip", &[], &[])).unwrap_err();
-    assert_eq!(refused, CallError::Refused("min is missing: the lowest tier to keep".into()));
+    let refused = running.bind_filter(rule("vip", &[("min", "[]")], &[])).unwrap_err();
+    assert_eq!(refused, CallError::Refused("min must be a whole number".into()));
 }
 
 #[test]

@@ -111,3 +111,32 @@ async fn a_transformer_built_by_plain_cargo_for_wasip2_works() {
     assert_eq!(rig.server.value("target", "SELECT name FROM public.customer").await.unwrap(), "cba");
     rig.drain(pgstream).await.unwrap();
 }
+
+#[tokio::test]
+async fn a_filter_and_an_injector_written_against_the_wit_alone_work() {
+    let ddl = "CREATE TABLE public.guest (id int PRIMARY KEY, email text NOT NULL UNIQUE, tier int); \
+               ALTER TABLE public.guest REPLICA IDENTITY FULL";
+    let mut rig = Rig::start(15, ddl, "").await.unwrap();
+    let mut pgstream = run_with(&rig, &["vip-filter", "email-identity"]);
+    rig.source("INSERT INTO public.guest VALUES (1, 'a@x.io', 0), (2, 'b@x.io', 1), (3, 'c@x.io', 5), (4, 'd@x.io', 2)")
+        .await
+        .unwrap();
+    // One enters, one leaves, one stays, one goes.
+    for sql in [
+        "UPDATE public.guest SET tier = 9 WHERE id = 1",
+        "UPDATE public.guest SET tier = 0 WHERE id = 2",
+        "UPDATE public.guest SET tier = 6 WHERE id = 3",
+        "DELETE FROM public.guest WHERE id = 4",
+    ] {
+        rig.source(sql).await.unwrap();
+    }
+    rig.caught_up(&mut pgstream).await.unwrap();
+    let rows =
+        rig.server.rows("target", "SELECT id::text, tier::text FROM public.guest ORDER BY id").await.unwrap();
+    let rows: Vec<Vec<String>> = rows.into_iter().map(|row| row.into_iter().flatten().collect()).collect();
+    assert_eq!(rows, [["1", "9"], ["3", "6"]]);
+    let done = rig.drain(pgstream).await.unwrap();
+    for name in ["vip-filter 0.1.0", "email-identity 0.1.0"] {
+        assert!(done.stderr.contains(name), "{name} is named at the start: {}", done.stderr);
+    }
+}

@@ -28,9 +28,9 @@ impl about::Guest for Vip {
                     name: "min".into(),
                     summary: "the lowest tier to keep".into(),
                     kind: Kind::Integer,
-                    required: true,
+                    required: false,
                     dynamic: false,
-                    default: None,
+                    default: Some("1".into()),
                     one_of: vec![],
                 }],
             }],
@@ -44,10 +44,10 @@ impl filter::Guest for Vip {
 
 impl GuestRowFilter for RowFilter {
     fn bind(rule: Rule) -> Result<(filter::RowFilter, Verdict), String> {
-        let Some((_, min)) = rule.settings.iter().find(|(name, _)| name == "min") else {
-            return Err("min is missing: the lowest tier to keep".into());
+        let min = match rule.settings.iter().find(|(name, _)| name == "min") {
+            Some((_, json)) => serde_json::from_str(json).map_err(|_| "min must be a whole number")?,
+            None => 1,
         };
-        let min = serde_json::from_str(min).map_err(|_| "min must be a whole number")?;
         let verdict = match rule.table.columns.iter().position(|column| column.name == "tier") {
             Some(at)
                 if ["smallint", "integer", "bigint"].contains(&rule.table.columns[at].type_name.as_str()) =>
