@@ -91,6 +91,14 @@ pub enum Error {
         /// Why not.
         reason: String,
     },
+    /// A target does not hold what the ledger says.
+    #[error("look {looks} at the target: {}", problems.join("; "))]
+    Ledger {
+        /// How often it was looked at until then.
+        looks: u64,
+        /// Rows and transactions that are wrong.
+        problems: Vec<String>,
+    },
     /// A condition did not become true in time.
     #[error("waited {seconds} s for {what}{detail}")]
     TimedOut {

@@ -20,10 +20,12 @@ mod download;
 mod error;
 mod folder;
 mod guard;
+pub mod ledger;
 mod options;
 mod pgstream;
 mod postgres;
 mod process;
+mod random;
 mod template;
 pub mod tpcb;
 mod wait;
@@ -33,6 +35,7 @@ pub use error::Error;
 pub use options::{Auth, Options};
 pub use pgstream::{Finished, Pgstream};
 pub use postgres::{Postgres, Stop, connect};
+pub use random::Random;
 pub use wait::{eventually, eventually_within};
 
 /// What this crate's functions return.

@@ -8,6 +8,7 @@ use tokio::task::JoinSet;
 use tokio_postgres::Client;
 
 use crate::postgres::connect;
+use crate::random::Random;
 use crate::{Error, Result};
 
 /// The tables, by name.
@@ -108,26 +109,5 @@ impl Run {
             }
         }
         Ok(())
-    }
-}
-
-/// Numbers that look random and are the same in every run (splitmix64): nothing here needs more.
-#[derive(Debug, Clone)]
-pub struct Random(u64);
-
-impl Random {
-    /// A sequence of its own for each seed.
-    pub fn new(seed: u64) -> Self {
-        Self(seed)
-    }
-
-    /// A number from 0 to `limit` - 1; 0 when `limit` is 0.
-    pub fn below(&mut self, limit: u32) -> u32 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        let number = (mixed ^ (mixed >> 31)) % u64::from(limit.max(1));
-        u32::try_from(number).unwrap_or(0)
     }
 }

@@ -10,4 +10,5 @@
 mod comparing;
 mod demo;
 mod layers;
+mod ledger;
 mod servers;

@@ -6,7 +6,7 @@ use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use testbed::{Error, Postgres, Result, connect, tpcb};
+use testbed::{Error, Postgres, Random, Result, connect, tpcb};
 use tokio_postgres::Client;
 
 /// Branches of the bank; each has 100,000 accounts.
@@ -79,7 +79,7 @@ pub(crate) struct Customers {
 /// Customers come, change and go until `over`, several hundred changes a second, some of them in one transaction.
 pub(crate) async fn customers(source: &Postgres, over: &AtomicBool) -> Result<Customers> {
     let client = source.connect("shop").await?;
-    let mut random = tpcb::Random::new(7);
+    let mut random = Random::new(7);
     let mut made = Customers::default();
     let mut next = 1;
     while !over.load(Ordering::Relaxed) {
@@ -94,7 +94,7 @@ pub(crate) async fn customers(source: &Postgres, over: &AtomicBool) -> Result<Cu
     Ok(made)
 }
 
-fn change(random: &mut tpcb::Random, next: &mut u32, made: &mut Customers) -> String {
+fn change(random: &mut Random, next: &mut u32, made: &mut Customers) -> String {
     // Some are gone already: then a statement changes nothing, as it happens.
     let id = 1 + random.below((*next).max(2) - 1);
     match random.below(10) {
@@ -126,7 +126,7 @@ fn change(random: &mut tpcb::Random, next: &mut u32, made: &mut Customers) -> St
     }
 }
 
-fn insert(random: &mut tpcb::Random, id: u32) -> String {
+fn insert(random: &mut Random, id: u32) -> String {
     let (name, email, phone) = person(random, id);
     let notes = pick(random, &["NULL", "''", "'wants invoice'", "'pays in März'"]);
     let history = if random.below(20) == 0 {
@@ -143,7 +143,7 @@ fn insert(random: &mut tpcb::Random, id: u32) -> String {
 }
 
 /// Name, e-mail address and phone number as an SQL literal.
-fn person(random: &mut tpcb::Random, id: u32) -> (String, String, String) {
+fn person(random: &mut Random, id: u32) -> (String, String, String) {
     let first =
         pick(random, &["Ada", "Bo", "Chloé", "Dag", "Elif", "Farid", "Grace", "Hiro", "Ines", "Jörg"]);
     let last =
@@ -159,7 +159,7 @@ fn person(random: &mut tpcb::Random, id: u32) -> (String, String, String) {
     (format!("{first} {last}"), email, phone)
 }
 
-fn pick<'a>(random: &mut tpcb::Random, from: &[&'a str]) -> &'a str {
+fn pick<'a>(random: &mut Random, from: &[&'a str]) -> &'a str {
     let at = random.below(u32::try_from(from.len()).unwrap_or(1));
     usize::try_from(at).ok().and_then(|at| from.get(at)).copied().unwrap_or_default()
 }
