@@ -8,7 +8,7 @@ export PGSTREAM_TEST_MAJORS := $(MAJORS)
 export KEEP
 target := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help setup guests build demo test bench lint
+.PHONY: help setup guests build demo test faults bench lint
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -28,6 +28,11 @@ test: setup ## All tests, real servers included (MAJORS="14 15 16 17 18": more)
 	@if cargo nextest --version >/dev/null 2>&1; \
 	then set -x; cargo nextest run --locked --workspace && cargo test --locked --workspace --doc; \
 	else set -x; cargo test --locked --workspace; fi
+
+faults: setup ## Every fault with many seeds: kills, cut networks, crashes (SEEDS=100)
+	@guests/build.sh --test-plugins
+	cargo build --locked --workspace --all-targets
+	PGSTREAM_SEEDS=$(or $(SEEDS),100) cargo test --locked --workspace --test main -- faults:: positions::
 
 guests: setup ## The standard plugins as WebAssembly components
 	@guests/build.sh

@@ -67,6 +67,22 @@ pub enum Error {
         /// How much lies between.
         bytes: u64,
     },
+    /// The source's log ends before what was applied.
+    #[error(
+        "the source's log ends at {written} but the target has rows up to {applied}: the source is not where it was"
+    )]
+    #[diagnostic(
+        code(checkpoint::went_back),
+        help(
+            "the source was restored from a backup, or is a standby that was promoted too early; what it writes next would be taken for              old and left out: copy the tables again, then run `pgstream destroy` and `pgstream init`"
+        )
+    )]
+    WentBack {
+        /// Where the source's log ends.
+        written: Lsn,
+        /// Where the target ends.
+        applied: Lsn,
+    },
     /// The rules or components are not the ones that made the rows in the target.
     #[error("the modifiers have changed since the target was last written: {stored} then, {now} now")]
     #[diagnostic(
@@ -83,11 +99,19 @@ pub enum Error {
     },
 }
 
-/// The position from which the source is asked to send, given what the target has.
+/// The position from which the source is asked to send, given what the target has. `written` is where the source's
+/// log ends, asked after the target: both move on while another process still applies.
 ///
 /// # Errors
-/// Another cluster, a gap between target and slot, or other modifiers than before (unless `accept_changed`).
-pub fn resume(slot: &Slot, stored: Option<&Stored>, chain: &str, accept_changed: bool) -> Result<Lsn, Error> {
+/// Another cluster, a gap between target and slot, a source that went back, or other modifiers than before (unless
+/// `accept_changed`).
+pub fn resume(
+    slot: &Slot,
+    written: Lsn,
+    stored: Option<&Stored>,
+    chain: &str,
+    accept_changed: bool,
+) -> Result<Lsn, Error> {
     let Some(stored) = stored else {
         return Ok(slot.confirmed);
     };
@@ -105,6 +129,9 @@ pub fn resume(slot: &Slot, stored: Option<&Stored>, chain: &str, accept_changed:
             applied: stored.lsn,
             bytes: slot.confirmed.bytes_since(stored.lsn),
         });
+    }
+    if stored.lsn > written {
+        return Err(Error::WentBack { written, applied: stored.lsn });
     }
     if stored.chain != chain && !accept_changed {
         return Err(Error::ChainChanged { stored: stored.chain.clone(), now: chain.to_owned() });
@@ -126,29 +153,41 @@ mod tests {
 
     #[test]
     fn a_first_run_starts_where_the_slot_does() {
-        assert_eq!(resume(&slot(7), None, "a", false), Ok(Lsn(7)));
+        assert_eq!(resume(&slot(7), Lsn(99), None, "a", false), Ok(Lsn(7)));
     }
 
     #[test]
     fn a_restart_goes_on_from_what_the_target_has_not_from_the_slot() {
-        assert_eq!(resume(&slot(7), Some(&stored(9)), "a", false), Ok(Lsn(9)));
-        assert_eq!(resume(&slot(9), Some(&stored(9)), "a", false), Ok(Lsn(9)));
+        assert_eq!(resume(&slot(7), Lsn(99), Some(&stored(9)), "a", false), Ok(Lsn(9)));
+        assert_eq!(resume(&slot(9), Lsn(99), Some(&stored(9)), "a", false), Ok(Lsn(9)));
     }
 
     #[test]
     fn a_slot_ahead_of_the_target_is_a_gap_and_never_a_start() {
-        assert!(matches!(resume(&slot(10), Some(&stored(9)), "a", true), Err(Error::Gap { bytes: 1, .. })));
+        assert!(matches!(
+            resume(&slot(10), Lsn(99), Some(&stored(9)), "a", true),
+            Err(Error::Gap { bytes: 1, .. })
+        ));
+    }
+
+    #[test]
+    fn a_source_whose_log_ends_before_what_was_applied_has_gone_back() {
+        let back = resume(&slot(7), Lsn(8), Some(&stored(9)), "a", true);
+        assert_eq!(back, Err(Error::WentBack { written: Lsn(8), applied: Lsn(9) }));
     }
 
     #[test]
     fn another_cluster_is_refused() {
         let other = Stored { system_id: "2".into(), ..stored(9) };
-        assert!(matches!(resume(&slot(7), Some(&other), "a", true), Err(Error::OtherSystem { .. })));
+        assert!(matches!(resume(&slot(7), Lsn(99), Some(&other), "a", true), Err(Error::OtherSystem { .. })));
     }
 
     #[test]
     fn other_modifiers_are_refused_unless_accepted() {
-        assert!(matches!(resume(&slot(7), Some(&stored(9)), "b", false), Err(Error::ChainChanged { .. })));
-        assert_eq!(resume(&slot(7), Some(&stored(9)), "b", true), Ok(Lsn(9)));
+        assert!(matches!(
+            resume(&slot(7), Lsn(99), Some(&stored(9)), "b", false),
+            Err(Error::ChainChanged { .. })
+        ));
+        assert_eq!(resume(&slot(7), Lsn(99), Some(&stored(9)), "b", true), Ok(Lsn(9)));
     }
 }

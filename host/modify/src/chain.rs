@@ -1,6 +1,6 @@
 //! The chain: plugins loaded once, tables bound as they appear, batches passed through.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use event::{Batch, Relation, Step, TableName};
@@ -39,24 +39,46 @@ impl std::fmt::Debug for Chain {
     }
 }
 
-/// Bound tables, found by the address of their relation.
+/// Bound tables.
 #[derive(Default)]
 struct Tables {
     bound: Vec<Table>,
+    /// By the address of the relation, which `bound` keeps alive.
+    by_address: HashMap<usize, usize>,
 }
 
 impl Tables {
     /// By address, else by value: a reconnect makes new relations of the same tables.
     fn find(&mut self, relation: &Arc<Relation>) -> Option<usize> {
-        if let Some(at) = self.bound.iter().position(|table| Arc::ptr_eq(&table.relation, relation)) {
-            return Some(at);
+        if let Some(at) = self.by_address.get(&address(relation)) {
+            return Some(*at);
         }
         let at = self.bound.iter().position(|table| table.relation == *relation)?;
         if let Some(table) = self.bound.get_mut(at) {
+            self.by_address.remove(&address(&table.relation));
             table.relation = Arc::clone(relation);
+            self.by_address.insert(address(relation), at);
         }
         Some(at)
     }
+
+    fn push(&mut self, table: Table) -> usize {
+        let at = self.bound.len();
+        self.by_address.insert(address(&table.relation), at);
+        self.bound.push(table);
+        at
+    }
+
+    fn remove(&mut self, at: usize) -> Table {
+        let table = self.bound.remove(at);
+        let bound = self.bound.iter().enumerate();
+        self.by_address = bound.map(|(at, table)| (address(&table.relation), at)).collect();
+        table
+    }
+}
+
+fn address(relation: &Arc<Relation>) -> usize {
+    Arc::as_ptr(relation) as usize
 }
 
 impl Chain {
@@ -196,8 +218,7 @@ impl Chain {
             return None;
         }
         tracing::debug!(table = %relation.name, version = relation.version, "table bound");
-        self.tables.bound.push(table);
-        Some(self.tables.bound.len() - 1)
+        Some(self.tables.push(table))
     }
 
     /// Keeps the last versions of each table, and all that the batch holds.
@@ -214,7 +235,7 @@ impl Chain {
             let seen = newer.entry(table.relation.oid).or_default();
             *seen += 1;
             if *seen > VERSIONS && !used.iter().any(|relation| Arc::ptr_eq(relation, &table.relation)) {
-                self.tables.bound.remove(at).release(&mut self.loaded.running);
+                self.tables.remove(at).release(&mut self.loaded.running);
             }
         }
     }
@@ -244,7 +265,7 @@ impl Chain {
             && let Some(table) = self.tables.bound.get(at)
             && !matches!(table.fate, Fate::Drop | Fate::SchemaOnly)
         {
-            self.tables.bound.remove(at).release(&mut self.loaded.running);
+            self.tables.remove(at).release(&mut self.loaded.running);
             problems.push(Problem::UnlistedTableChanged { table: relation.name.to_string(), change });
         }
     }

@@ -16,6 +16,7 @@ pub fn run(mut chain: Chain, mut input: Receiver<Held>, output: Sender<Held>) ->
             Ok(batch) => batch,
             Err(error) => return (chain, Err(error)),
         };
+        fault::here!("modified");
         if output.blocking_send(held.with(batch)).is_err() {
             // The sink has ended and says itself why.
             break;

@@ -7,19 +7,19 @@ use plugin::Source;
 /// The standard injector: offer `identity`.
 #[must_use]
 pub fn injector() -> Source {
-    embedded("inject", include_bytes!(concat!(env!("PGSTREAM_COMPONENTS"), "/inject.wasm")))
+    embedded("inject", include_bytes!(concat!(env!("OUT_DIR"), "/inject.wasm")))
 }
 
 /// The standard filter: offer `tables`.
 #[must_use]
 pub fn filter() -> Source {
-    embedded("filter", include_bytes!(concat!(env!("PGSTREAM_COMPONENTS"), "/filter.wasm")))
+    embedded("filter", include_bytes!(concat!(env!("OUT_DIR"), "/filter.wasm")))
 }
 
 /// The standard transformers: `masking`, `literal_string`, `null`, `encrypted_aes_siv`, `noop`.
 #[must_use]
 pub fn transformers() -> Source {
-    embedded("mask", include_bytes!(concat!(env!("PGSTREAM_COMPONENTS"), "/mask.wasm")))
+    embedded("mask", include_bytes!(concat!(env!("OUT_DIR"), "/mask.wasm")))
 }
 
 fn embedded(name: &str, bytes: &'static [u8]) -> Source {

@@ -3,5 +3,6 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    fault::read_environment();
     pgstream::cli::main()
 }

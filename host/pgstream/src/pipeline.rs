@@ -88,7 +88,13 @@ async fn start(ready: &Ready, chain: &mut Chain) -> Result<Flowing, Error> {
     let digest = chain.digest();
     let mut writer = sink::postgres::Writer::connect(ready.target.postgres.clone(), slot.clone()).await?;
     let stored = writer.progress().await?.map(checkpoint::Stored::from);
-    let start = checkpoint::resume(&slot, stored.as_ref(), &digest, ready.accept_changed_modifiers)?;
+    let start = checkpoint::resume(
+        &slot,
+        source.written().await?,
+        stored.as_ref(),
+        &digest,
+        ready.accept_changed_modifiers,
+    )?;
     let kept = source.relations().iter().filter(|relation| !dropped.contains(&relation.name));
     writer.check(&kept.cloned().collect::<Vec<_>>()).await?;
     let start = writer.start_at(start, &digest).await?;

@@ -1,5 +1,9 @@
 //! One source, one target and a `pgstream` between them, for tests that look at the whole.
 
+mod ledgered;
+
+pub use ledgered::{Ledgered, seeds};
+
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -25,6 +25,7 @@ mod options;
 mod pgstream;
 mod postgres;
 mod process;
+mod proxy;
 mod random;
 mod template;
 pub mod tpcb;
@@ -35,6 +36,7 @@ pub use error::Error;
 pub use options::{Auth, Options};
 pub use pgstream::{Finished, Pgstream};
 pub use postgres::{Postgres, Stop, connect};
+pub use proxy::{Network, Proxy};
 pub use random::Random;
 pub use wait::{eventually, eventually_within};
 

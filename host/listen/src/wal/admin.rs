@@ -109,6 +109,7 @@ pub async fn init(options: &Options, parts: Parts) -> Result<Vec<Action>, Error>
             actions.push(action(subject, if applied { Outcome::Created } else { Outcome::AlreadyThere }));
         }
     }
+    fault::here!("init-migrated");
     if parts == Parts::Migrations {
         return Ok(actions);
     }
@@ -122,11 +123,13 @@ pub async fn init(options: &Options, parts: Parts) -> Result<Vec<Action>, Error>
         }
     };
     actions.push(action(subject, outcome));
+    fault::here!("init-published");
     let subject = Subject::Slot(options.slot.clone());
     let found = slot::find(&client, &server, &options.slot).await?;
     let outcome = if found.is_some() { Outcome::AlreadyThere } else { Outcome::Created };
     if found.is_none() {
         slot::create(&client, &options.slot).await?;
+        fault::here!("init-slot-created");
     }
     // Also one that was just made: another `init` may have been quicker.
     let slot = slot::find(&client, &server, &options.slot).await?;
@@ -157,6 +160,7 @@ pub async fn destroy(options: &Options, how: DestroyOptions) -> Result<Vec<Actio
     if how.parts != Parts::Migrations {
         let subject = Subject::Slot(options.slot.clone());
         let outcome = remove_slot(&client, &server, options, how.wait).await?;
+        fault::here!("destroy-slot-removed");
         actions.push(action(subject, outcome));
         let subject = Subject::Publication(options.publication.clone());
         let outcome = match publication::find(&client, &options.publication).await? {
@@ -166,6 +170,7 @@ pub async fn destroy(options: &Options, how: DestroyOptions) -> Result<Vec<Actio
             }
             Some(_) => {
                 publication::drop(&client, &options.publication).await?;
+                fault::here!("destroy-publication-removed");
                 Outcome::Removed
             }
         };

@@ -1,5 +1,6 @@
 //! The server behind the URL: its version, its log level, its name among all clusters.
 
+use event::Lsn;
 use postgres::Client;
 
 use crate::wal::{Error, Options};
@@ -54,4 +55,16 @@ pub(crate) async fn describe(client: &Client) -> Result<Server, Error> {
         .await
         .map_err(Error::statement("read the server's version and system identifier"))?;
     Ok(Server { number: row.get(0), version: row.get(1), wal_level: row.get(2), system_id: row.get(3) })
+}
+
+/// Where the log ends.
+pub(crate) async fn written(client: &Client) -> Result<Lsn, Error> {
+    let row = client
+        .query_one(
+            "SELECT (CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END)::text",
+            &[],
+        )
+        .await
+        .map_err(Error::statement("read the end of the log"))?;
+    Ok(row.get::<_, Option<&str>>(0).and_then(|text| text.parse().ok()).unwrap_or_default())
 }

@@ -93,6 +93,14 @@ impl Source {
         self.slot.confirmed.unwrap_or_default()
     }
 
+    /// Where the server's log ends now.
+    ///
+    /// # Errors
+    /// A server that does not answer.
+    pub async fn written(&self) -> Result<Lsn, Error> {
+        server::written(&self.client).await
+    }
+
     /// The published tables as they are now, ours left out. A table that has not changed by the time it appears in
     /// the stream is the same `Arc` there.
     #[must_use]

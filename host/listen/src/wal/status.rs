@@ -38,15 +38,7 @@ pub struct SourceStatus {
 pub async fn status(options: &Options) -> Result<SourceStatus, Error> {
     let client = server::connect(options).await?;
     let server = server::describe(&client).await?;
-    let end: String = client
-        .query_one(
-            "SELECT (CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END)::text",
-            &[],
-        )
-        .await
-        .map_err(Error::statement("read the end of the log"))?
-        .get(0);
-    let end: Lsn = end.parse().unwrap_or_default();
+    let end = server::written(&client).await?;
     let slot = slot::find(&client, &server, &options.slot).await?;
     let publication = publication::find(&client, &options.publication).await?;
     let mut without_identity = Vec::new();

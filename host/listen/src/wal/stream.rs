@@ -165,6 +165,7 @@ impl Confirmed {
 
     fn tell(&mut self, session: &ReplicationClient) -> Lsn {
         let lsn = *self.receiver.borrow_and_update();
+        fault::here!("acknowledging");
         session.update_applied_lsn(pgwire_replication::Lsn::from_u64(lsn.0));
         lsn
     }
@@ -308,6 +309,12 @@ impl Stream {
         if let Some(table) = relation::without_identity(&relation)
             && relation.name.schema != crate::wal::SCHEMA
             && (self.wanted)(&relation.name)
+            // The message says what the table was then: only inserts can have come, since Postgres itself refused the
+            // rest. Once the table is mended, they must not stop the stream any more.
+            && !timeout(LOOK, catalog::without_identity(&self.client, &[relation.oid]))
+                .await
+                .map_err(|_| Error::lost("no answer to a look into the catalog"))??
+                .is_empty()
         {
             return Err(Error::NoReplicaIdentity { tables: vec![table] });
         }
@@ -379,6 +386,7 @@ impl Stream {
     /// still told, and the session goes on to answer the server.
     async fn pass(&mut self) -> Result<(), Error> {
         let batch = self.collector.cut();
+        fault::here!("batch-cut");
         self.cut_at = None;
         let rows = batch.rows() as u64;
         let commits =
@@ -406,6 +414,7 @@ impl Stream {
             self.ended = true;
             return Ok(());
         }
+        fault::here!("batch-passed-on");
         self.progress.rows.fetch_add(rows, Ordering::Relaxed);
         self.progress.transactions.fetch_add(commits, Ordering::Relaxed);
         if let Some(end) = end {
@@ -429,6 +438,7 @@ impl Stream {
             if timeout(FAREWELL, session.shutdown()).await.is_err() {
                 session.abort();
             }
+            fault::here!("acknowledged");
             drop(session);
             is_released(&client, &server, &options.slot).await;
         }

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use checkpoint::Slot;
+use event::Lsn;
 use listen::wal::{Options, SourceStatus};
 use miette::Diagnostic;
 use sink::postgres::Progress;
@@ -145,10 +146,14 @@ fn fit_problems(
     progress: &Progress,
     problems: &mut Vec<LookProblem>,
 ) {
-    let Some(confirmed) = found.slot.as_ref().and_then(|slot| slot.confirmed) else { return };
+    let Some((slot, confirmed)) = found.slot.as_ref().and_then(|slot| Some((slot, slot.confirmed?))) else {
+        return;
+    };
+    // A stream that runs may have moved the target since the source was asked.
+    let written = if slot.active_pid.is_some() { Lsn(u64::MAX) } else { found.end };
     let slot = Slot { system_id: found.system_id.clone(), name: options.slot.clone(), confirmed };
     let stored = progress.clone().into();
-    if let Err(error) = checkpoint::resume(&slot, Some(&stored), &progress.chain, false) {
+    if let Err(error) = checkpoint::resume(&slot, written, Some(&stored), &progress.chain, false) {
         problems.push(problem(&error));
     }
 }

@@ -166,6 +166,7 @@ impl Session {
             return Err(failed(error, Some(plan)));
         }
         let (Some(mover), client) = (&self.mover, &self.client) else { return Err(Error::NotStarted.into()) };
+        fault::here!("applying");
         let rows = Rows::new(work);
         let mut pipeline = Pipeline::new();
         let sent = async {
@@ -190,6 +191,7 @@ impl Session {
         self.held.add(tally);
         if done.is_none() {
             self.open = true;
+            fault::here!("part-applied");
             return Ok(());
         }
         if !found.iter().any(|(job, rows)| *job == plan.jobs.len() && *rows == 1) {
@@ -199,9 +201,11 @@ impl Session {
         }
         // Every answer was a success, so this cannot be the COMMIT of a failed transaction, which would only say
         // "ROLLBACK" and raise nothing.
+        fault::here!("committing");
         if let Err(error) = self.client.batch_execute("COMMIT").await {
             return Err(Fault::Failed { failed: error.into(), plan: Some(plan), committing: true });
         }
+        fault::here!("committed");
         self.open = false;
         self.committed.add(std::mem::take(&mut self.held));
         Ok(())

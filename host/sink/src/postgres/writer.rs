@@ -51,14 +51,19 @@ impl Options {
 /// Settings of the session. Every statement finds its rows by a key, so plans are made once and always walk the
 /// index: the planner's guesses for arrays of unknown length, or for a table that was empty when it looked, would
 /// scan whole tables.
-const SETTINGS: [(&str, &str); 8] = [
+const SETTINGS: [(&str, &str); 11] = [
     ("plan_cache_mode", "force_generic_plan"),
     ("enable_seqscan", "off"),
     ("enable_hashjoin", "off"),
     ("enable_mergejoin", "off"),
     ("jit", "off"),
     ("statement_timeout", "0"),
-    ("idle_in_transaction_session_timeout", "0"),
+    // A process that hangs, or is cut off, must not hold the target's locks, nor its successor, for long. The rest of a
+    // transaction follows its beginning at once: the source sends it when it is committed.
+    ("idle_in_transaction_session_timeout", "60s"),
+    ("tcp_keepalives_idle", "10"),
+    ("tcp_keepalives_interval", "5"),
+    ("tcp_keepalives_count", "3"),
     ("default_transaction_isolation", "read committed"),
 ];
 
@@ -98,6 +103,7 @@ impl Writer {
     pub async fn connect(options: Options, source: Slot) -> Result<Self, Error> {
         let client = connect(&options.url, APPLICATION, &SETTINGS).await?;
         progress::create(&client).await?;
+        fault::here!("progress-created");
         let replica = options.disable_triggers && become_replica(&client).await?;
         let session = Session::new(client, replica, options.on_conflict);
         let now = Instant::now();
@@ -130,6 +136,7 @@ impl Writer {
     pub async fn start_at(&mut self, lsn: Lsn, chain: &str) -> Result<Lsn, Error> {
         let (system_id, slot) = (&self.source.system_id, &self.source.name);
         let (mover, lsn) = Mover::claim(&self.session.client, system_id, slot, lsn, chain).await?;
+        fault::here!("stream-claimed");
         tracing::debug!(epoch = mover.epoch, %lsn, slot, "took over the stream");
         self.session.take_over(mover);
         self.summary.lsn = Some(lsn);
@@ -251,6 +258,7 @@ impl Writer {
     /// After COMMIT has returned.
     fn committed(&mut self, done: Done, confirm: &Confirmer) {
         confirm.confirm(done.lsn);
+        fault::here!("confirmed");
         self.heartbeat = None;
         self.stored = Instant::now();
         let tally = std::mem::take(&mut self.session.committed);
@@ -271,7 +279,9 @@ impl Writer {
         if self.session.is_open() || !(now || self.stored.elapsed() >= self.options.heartbeat) {
             return Ok(());
         }
+        fault::here!("heartbeat-storing");
         self.session.store(lsn).await?;
+        fault::here!("heartbeat-stored");
         self.committed(Done { transactions: 0, lsn, committed_at: None }, confirm);
         Ok(())
     }

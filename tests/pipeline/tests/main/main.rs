@@ -1,8 +1,11 @@
 //! The whole program against real servers.
 
-mod kill;
+mod changes;
+mod faults;
+mod large;
 mod operations;
 mod plugins;
+mod positions;
 mod shutdown;
 mod types;
 mod values;

@@ -17,7 +17,9 @@ fn query() -> String {
         .iter()
         .map(|table| {
             let (name, text) = (table.name, table.name.replace('\'', "''"));
-            format!("SELECT '{text}' AS tbl, md5(t::text) AS digest, count(*) AS n FROM {name} AS t GROUP BY 2")
+            format!(
+                "SELECT '{text}' AS tbl, md5(t::text) AS digest, count(*) AS n FROM {name} AS t GROUP BY 2"
+            )
         })
         .collect();
     format!(

@@ -111,12 +111,17 @@ async fn write(shared: Arc<Shared>, mut random: Random) {
 /// A deadlock, or a server that goes away.
 fn is_expected(error: &tokio_postgres::Error) -> bool {
     error.code().is_none_or(|code| {
-        ["40P01", "40001"].contains(&code.code()) || code.code().starts_with("57P") || code.code().starts_with("08")
+        ["40P01", "40001"].contains(&code.code())
+            || code.code().starts_with("57P")
+            || code.code().starts_with("08")
     })
 }
 
 /// One transaction; whether it was committed.
-async fn transaction(client: &Client, random: &mut Random) -> std::result::Result<bool, tokio_postgres::Error> {
+async fn transaction(
+    client: &Client,
+    random: &mut Random,
+) -> std::result::Result<bool, tokio_postgres::Error> {
     let mut sql = "BEGIN;".to_owned();
     if random.once_in(80) {
         sql.push_str(truncate(random));

@@ -7,8 +7,8 @@
 //! [`check::problems`] asks for all of that in one statement, that is, in one snapshot: it may be asked while the
 //! load runs, and [`check::Watcher`] does so again and again.
 
-pub mod check;
 mod change;
+pub mod check;
 mod load;
 mod tables;
 

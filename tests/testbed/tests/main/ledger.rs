@@ -20,16 +20,25 @@ async fn the_ledger_agrees_with_its_tables_and_sees_every_damage() {
     assert!(watcher.stop().await.unwrap() > 5);
     let noted = "SELECT count(DISTINCT tbl) || ' of ' || (SELECT count(*) FROM pg_trigger WHERE tgname = 'emptied') FROM ledger.entry";
     assert_eq!(server.value("load", noted).await.unwrap(), "14 of 14");
-    eprintln!("{written:?}, {} notes", server.value("load", "SELECT count(*) FROM ledger.entry").await.unwrap());
+    eprintln!(
+        "{written:?}, {} notes",
+        server.value("load", "SELECT count(*) FROM ledger.entry").await.unwrap()
+    );
 
     let client = server.connect("load").await.unwrap();
     client.batch_execute("SET session_replication_role = replica").await.unwrap();
     for (damage, sees) in [
-        ("DELETE FROM load.natural_key WHERE code = (SELECT min(code) FROM load.natural_key)", "load.natural_key: row"),
+        (
+            "DELETE FROM load.natural_key WHERE code = (SELECT min(code) FROM load.natural_key)",
+            "load.natural_key: row",
+        ),
         ("INSERT INTO load.no_key VALUES (1, 'a', 0)", "load.no_key: row"),
         ("UPDATE load.types SET c_text = 'x' WHERE id = (SELECT min(id) FROM load.types)", "load.types: row"),
         ("DELETE FROM ledger.entry WHERE seq = (SELECT max(seq) FROM ledger.entry)", "transaction "),
-        ("DELETE FROM ledger.transaction WHERE tx = (SELECT max(tx) FROM ledger.transaction)", "transaction "),
+        (
+            "DELETE FROM ledger.transaction WHERE tx = (SELECT max(tx) FROM ledger.transaction)",
+            "transaction ",
+        ),
     ] {
         client.batch_execute(&format!("BEGIN; {damage}")).await.unwrap();
         let problems = check::problems(&client).await.unwrap();
