@@ -37,9 +37,9 @@ faults: setup ## Every fault with many seeds: kills, cut networks, crashes (SEED
 guests: setup ## The standard plugins as WebAssembly components
 	@guests/build.sh
 
-bench: build ## Against Postgres's own replication; what a value costs in plugins
-	cargo build --quiet --release --locked -p bench
-	@PGSTREAM_BIN=$(target)/release/pgstream $(target)/release/bench
+bench: guests ## Every figure, beside Postgres's own replication (BENCH=--quick: smoke)
+	cargo build --release --locked -p pgstream -p bench
+	@PGSTREAM_BIN=$(target)/release/pgstream $(target)/release/bench --json $(target)/bench.json $(BENCH)
 
 lint: guests ## Formatting and lints
 	cargo fmt --all --check

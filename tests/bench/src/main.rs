@@ -1,98 +1,102 @@
-//! `make bench`: the same work through `pgstream` and through Postgres's own logical replication.
+//! `make bench`: everything that pgstream promises as a number, measured in one run on real servers, most of it beside
+//! Postgres's own logical replication on the same work.
 //!
-//! One source server, one target server, a target database for each system. In each round each kind of work is
-//! written to the source once; then the systems replicate it one after the other, in an order that turns from
-//! round to round. A run is timed from the start of the system to the moment when the last row is visible in
-//! its target, so start-up is in the figure. Two runs of the same `pgstream` (A and A') show the noise.
+//! Each part prints its table when it is done; the list of targets comes last. A target that is missed is a figure
+//! like another; a target database that differs from the source ends the run.
 
+mod figures;
+mod latency;
+mod machine;
+mod memory;
 mod report;
+mod starts;
 mod system;
+mod tables;
+mod throughput;
+mod value;
 mod work;
 
-use clap::Parser;
-use testbed::{Options, Postgres, Result};
+/// The source of the standard mask, compiled for this machine.
+#[path = "../../../guests/mask/src"]
+#[allow(dead_code, reason = "a part of it is measured")]
+mod guest {
+    pub(crate) mod masking;
+}
 
-use crate::report::Sample;
-use crate::system::System;
-use crate::work::Work;
+use std::path::PathBuf;
 
-/// Compares pgstream with native logical replication.
+use clap::{Parser, ValueEnum};
+use testbed::Result;
+
+use crate::report::Report;
+
+/// Measures pgstream, beside Postgres's own logical replication.
 #[derive(Parser)]
-struct Arguments {
-    /// Rounds; each runs every kind of work through every system.
+pub struct Arguments {
+    /// What to measure [default: everything].
+    #[arg(value_enum)]
+    parts: Vec<Part>,
+    /// Rounds; in each, every system does every kind of work.
     #[arg(long, default_value_t = 5)]
     rounds: usize,
     /// Rows, as a part of the full size of each kind of work.
     #[arg(long, default_value_t = 1.0)]
     scale: f64,
-    /// Major version of both servers.
+    /// A smoke run: one round, small and short. Its figures say little.
+    #[arg(long, conflicts_with_all = ["rounds", "scale"])]
+    quick: bool,
+    /// Only these kinds of work in `throughput`: bulk, small, update, delete, mix, and single, which has no target.
+    #[arg(long, value_delimiter = ',')]
+    kinds: Vec<String>,
+    /// Major version of the servers.
     #[arg(long, default_value_t = 15)]
     major: u16,
-    /// Only these kinds of work.
-    #[arg(long, value_delimiter = ',')]
-    only: Vec<String>,
-    /// Where the samples go, as JSON.
+    /// Where every sample goes, as JSON.
     #[arg(long)]
-    json: Option<std::path::PathBuf>,
+    json: Option<PathBuf>,
+}
+
+/// A part of the run.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Part {
+    /// Rows a second against native replication, without and with plugins.
+    Throughput,
+    /// Nanoseconds a value: the mask through WebAssembly against the same code native.
+    Value,
+    /// Memory with one huge transaction and at rest; time to the first row after a start and after a kill.
+    Memory,
+    /// From commit to visible, one row a commit.
+    Latency,
+    /// A thousand tables in turn against native replication.
+    Tables,
 }
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    let arguments = Arguments::parse();
-    let source = start(arguments.major)?;
-    let target = start(arguments.major)?;
-    source.create_database("bench").await?;
-    source.sql("bench", work::TABLES).await?;
-    let mut systems = System::all();
-    for system in &systems {
-        system.prepare(&source, &target).await?;
+    let mut arguments = Arguments::parse();
+    if arguments.quick {
+        (arguments.rounds, arguments.scale) = (1, 0.05);
     }
-    let works: Vec<Work> = Work::all(arguments.scale)
-        .into_iter()
-        .filter(|work| arguments.only.is_empty() || arguments.only.iter().any(|name| name == work.name))
-        .collect();
-
-    let mut samples = Vec::new();
-    let mut mark = 0;
-    for round in 0..arguments.rounds {
-        for work in &works {
-            mark += 1;
-            work.write(&source, mark).await?;
-            for system in &systems {
-                let run = system.replicate(&source, &target, mark).await?;
-                eprintln!(
-                    "round {} {:<7} {:<12} {:>7.2} s {:>9.0} rows/s",
-                    round + 1,
-                    work.name,
-                    system.name(),
-                    run.seconds,
-                    work.rows as f64 / run.seconds
-                );
-                samples.push(Sample { round, work: work.name, rows: work.rows, system: system.name(), run });
-            }
-            // The first in line finds colder caches: everybody is first in turn.
-            systems.rotate_left(1);
-        }
+    let chosen = |part| arguments.parts.is_empty() || arguments.parts.contains(&part);
+    let mut report = Report::new(&arguments);
+    if chosen(Part::Value) {
+        // Components block: on a thread that drives nothing else.
+        let measured = tokio::task::spawn_blocking(value::measure).await.expect("the measuring of values");
+        value::tell(&measured, &mut report)?;
     }
-    for system in &systems {
-        system.verify(&source, &target).await?;
+    if chosen(Part::Throughput) {
+        throughput::measure(&arguments, &mut report).await?;
     }
-    print!("{}", report::table(&samples, &works));
-    if let Some(path) = &arguments.json {
-        std::fs::write(path, report::json(&samples)).map_err(|error| testbed::Error::File {
-            action: "write",
-            path: path.clone(),
-            source: error,
-        })?;
+    if chosen(Part::Tables) {
+        tables::measure(&arguments, &mut report).await?;
     }
+    if chosen(Part::Latency) {
+        latency::measure(&arguments, &mut report).await?;
+    }
+    if chosen(Part::Memory) {
+        memory::measure(&arguments, &mut report).await?;
+        starts::measure(&arguments, &mut report).await?;
+    }
+    report.finish();
     Ok(())
-}
-
-fn start(major: u16) -> Result<Postgres> {
-    Postgres::start(
-        Options::major(major)
-            .set("max_wal_size", "8GB")
-            .set("shared_buffers", "512MB")
-            .set("autovacuum", "off"),
-    )
 }

@@ -1,93 +1,117 @@
-//! Samples as a table for people and as JSON.
+//! The tables for people, the samples as JSON, and the targets.
 
-use crate::system::Run;
-use crate::work::Work;
+use std::path::PathBuf;
 
-/// One run of one system on one kind of work.
-pub struct Sample {
-    /// Round, from 0.
-    pub round: usize,
-    /// Kind of work.
-    pub work: &'static str,
-    /// Rows that it changed.
-    pub rows: u64,
-    /// System.
-    pub system: &'static str,
-    /// What was measured.
-    pub run: Run,
+use serde_json::{Map, Value, json};
+
+use crate::Arguments;
+use crate::machine;
+
+/// What a figure should be.
+#[derive(Clone, Copy)]
+pub enum Bound {
+    /// This or more.
+    AtLeast(f64),
+    /// This or less.
+    AtMost(f64),
 }
 
-const SYSTEMS: [&str; 4] = ["native", "pgstream", "pgstream A'", "3 masked"];
-
-/// Smallest, middle and largest of some numbers.
-fn spread(mut values: Vec<f64>) -> (f64, f64, f64) {
-    values.sort_by(f64::total_cmp);
-    let at = |index: usize| values.get(index).copied().unwrap_or(0.0);
-    (at(0), at(values.len() / 2), at(values.len().saturating_sub(1)))
-}
-
-/// Thousand rows a second, minimum / median / maximum, and the ratio of medians to native.
-pub fn table(samples: &[Sample], works: &[Work]) -> String {
-    let mut text = format!("\n{:<8}", "krows/s");
-    for system in SYSTEMS {
-        text.push_str(&format!("{system:>26}"));
-    }
-    text.push('\n');
-    let mut totals = [(0.0, 0.0); SYSTEMS.len()];
-    for work in works {
-        text.push_str(&format!("{:<8}", work.name));
-        let mut native = 0.0;
-        for (system, total) in SYSTEMS.into_iter().zip(&mut totals) {
-            let of = |sample: &&Sample| sample.work == work.name && sample.system == system;
-            let rates = samples
-                .iter()
-                .filter(of)
-                .map(|sample| sample.rows as f64 / sample.run.seconds / 1000.0)
-                .collect();
-            let (low, middle, high) = spread(rates);
-            if system == "native" {
-                native = middle;
-            }
-            total.0 += work.rows as f64;
-            total.1 += work.rows as f64 / middle / 1000.0;
-            text.push_str(&format!(
-                "{:>26}",
-                format!("{low:.0}/{middle:.0}/{high:.0} {:.2}x", middle / native)
-            ));
+impl Bound {
+    /// "met", or by how much it is missed.
+    pub fn verdict(self, figure: f64) -> String {
+        let (met, limit) = match self {
+            Self::AtLeast(limit) => (figure >= limit, limit),
+            Self::AtMost(limit) => (figure <= limit, limit),
+        };
+        if met {
+            "met".to_owned()
+        } else {
+            format!("missed by {:.1} %", (figure / limit - 1.0).abs() * 100.0)
         }
-        text.push('\n');
     }
-    text.push_str(&format!("{:<8}", "all"));
-    let native = totals[0].0 / totals[0].1;
-    for (rows, seconds) in totals {
-        let rate = rows / seconds;
-        text.push_str(&format!("{:>26}", format!("{:.0} {:.2}x", rate / 1000.0, rate / native)));
-    }
-    text.push_str(&format!("\n{:<8}", "peak MiB"));
-    for system in SYSTEMS {
-        let peak = samples
-            .iter()
-            .filter(|sample| sample.system == system)
-            .map(|sample| sample.run.peak_mib)
-            .fold(0.0, f64::max);
-        text.push_str(&format!("{peak:>26.0}"));
-    }
-    text.push_str(
-        "\nMinimum / median / maximum; x is the ratio of medians to native. Start-up is included.\n",
-    );
-    text
 }
 
-/// Every sample.
-pub fn json(samples: &[Sample]) -> String {
-    let samples: Vec<serde_json::Value> = samples
-        .iter()
-        .map(|sample| {
-            serde_json::json!({
-                "round": sample.round, "work": sample.work, "rows": sample.rows, "system": sample.system,
-                "seconds": sample.run.seconds, "cpu_seconds": sample.run.cpu, "peak_mib": sample.run.peak_mib,
+struct Target {
+    what: String,
+    unit: &'static str,
+    bound: Bound,
+    figure: f64,
+}
+
+/// What has been measured so far.
+pub struct Report {
+    machine: Value,
+    parts: Map<String, Value>,
+    targets: Vec<Target>,
+    json: Option<PathBuf>,
+    run: Value,
+}
+
+impl Report {
+    /// Nothing yet.
+    pub fn new(arguments: &Arguments) -> Self {
+        let machine = machine::facts(arguments.major);
+        eprintln!("{machine}");
+        let run = json!({"rounds": arguments.rounds, "scale": arguments.scale, "quick": arguments.quick});
+        Self { machine, parts: Map::new(), targets: Vec::new(), json: arguments.json.clone(), run }
+    }
+
+    /// A part is done: shows its table and keeps its samples, on the disk too, since a later part may end the run.
+    pub fn part(&mut self, name: &str, table: &str, samples: Value) -> testbed::Result<()> {
+        println!("\n{table}");
+        self.parts.insert(name.to_owned(), samples);
+        self.write()
+    }
+
+    /// A figure that has a target. Returns the verdict, for the table.
+    pub fn target(
+        &mut self,
+        what: impl Into<String>,
+        unit: &'static str,
+        bound: Bound,
+        figure: f64,
+    ) -> String {
+        self.targets.push(Target { what: what.into(), unit, bound, figure });
+        bound.verdict(figure)
+    }
+
+    /// The list of targets.
+    pub fn finish(&self) {
+        if self.targets.is_empty() {
+            return;
+        }
+        println!("\n{:<62}{:>11}{:>11}  verdict", "TARGETS", "target", "measured");
+        for Target { what, unit, bound, figure } in &self.targets {
+            let limit = match bound {
+                Bound::AtLeast(limit) => format!(">= {limit}{unit}"),
+                Bound::AtMost(limit) => format!("<= {limit}{unit}"),
+            };
+            let digits = if *figure < 100.0 { 2 } else { 0 };
+            let measured = format!("{figure:.digits$}{unit}");
+            println!("{what:<62}{limit:>11}{measured:>11}  {}", bound.verdict(*figure));
+        }
+    }
+
+    fn write(&self) -> testbed::Result<()> {
+        let Some(path) = &self.json else { return Ok(()) };
+        let targets: Vec<Value> = self
+            .targets
+            .iter()
+            .map(|Target { what, unit, bound, figure }| {
+                let (kind, limit) = match bound {
+                    Bound::AtLeast(limit) => ("at least", limit),
+                    Bound::AtMost(limit) => ("at most", limit),
+                };
+                json!({"what": what, "unit": unit.trim(), "bound": kind, "target": limit, "measured": figure,
+                       "verdict": bound.verdict(*figure)})
             })
+            .collect();
+        let all = json!({"machine": self.machine, "run": self.run, "parts": self.parts, "targets": targets});
+        let text = serde_json::to_string_pretty(&all).unwrap_or_default();
+        std::fs::write(path, text + "\n").map_err(|source| testbed::Error::File {
+            action: "write",
+            path: path.clone(),
+            source,
         })
-        .collect();
-    serde_json::to_string_pretty(&samples).unwrap_or_default()
+    }
 }
