@@ -38,13 +38,14 @@ pub async fn measure(arguments: &Arguments, report: &mut Report) -> Result<()> {
     }
     let mut samples = [const { Vec::new() }; 3];
     let mut next = 1;
+    let mut slowest = f64::MAX;
     for turn in 0..TURNS {
         let mut order: Vec<(&System, &mut Vec<f64>)> = systems.iter().zip(&mut samples).collect();
         if turn % 2 == 1 {
             order.reverse();
         }
         for (system, samples) in order {
-            let latencies = one(&place, system, next, i64::from(seconds * RATE)).await?;
+            let (latencies, rate) = one(&place, system, next, i64::from(seconds * RATE)).await?;
             next += i64::from(seconds * RATE) + 1;
             let sorted = sorted(latencies.iter().copied());
             eprintln!(
@@ -54,6 +55,7 @@ pub async fn measure(arguments: &Arguments, report: &mut Report) -> Result<()> {
                 at(&sorted, 0.99)
             );
             samples.extend(latencies);
+            slowest = slowest.min(rate);
         }
     }
     for system in &systems {
@@ -63,11 +65,12 @@ pub async fn measure(arguments: &Arguments, report: &mut Report) -> Result<()> {
         );
         place.same(system, "the table", &query).await?;
     }
-    tell(&systems, &samples, seconds * TURNS as u32, report)
+    tell(&systems, &samples, seconds * TURNS as u32, slowest, report)
 }
 
-/// Commits `count` rows from the id `from + 1` on while a system runs. Milliseconds from commit to visible of each.
-async fn one(place: &Place, system: &System, from: i64, count: i64) -> Result<Vec<f64>> {
+/// Commits `count` rows from the id `from + 1` on while a system runs. Milliseconds from commit to visible
+/// of each, and how many commits a second the source reached.
+async fn one(place: &Place, system: &System, from: i64, count: i64) -> Result<(Vec<f64>, f64)> {
     let reader = place.target.connect(system.database).await?;
     let writer = place.source.connect("bench").await?;
     let insert = "INSERT INTO public.wide SELECT $1::bigint, 'customer' || $1 || '@example.com', 'Name ' || $1 || ' Surname', \
@@ -113,13 +116,12 @@ async fn one(place: &Place, system: &System, from: i64, count: i64) -> Result<Ve
     }
     let commits: Result<Vec<Instant>> = commits.await.expect("the writer");
     let commits = commits?;
-    let took = commits.last().map(|last| last.duration_since(start)).unwrap_or_default();
-    let planned = Duration::from_secs(1) / RATE * count as u32;
-    assert!(took < planned * 11 / 10, "the source took {took:?} for what should take {planned:?}");
     running.stop(place).await?;
     let latency =
         |(commit, seen): (&Instant, &Instant)| seen.saturating_duration_since(*commit).as_secs_f64() * 1000.0;
-    Ok(commits.iter().zip(&seen).map(latency).collect())
+    let latencies = commits.iter().zip(&seen).map(latency).collect();
+    let took = commits.last().map(|last| last.duration_since(start)).unwrap_or_default();
+    Ok((latencies, count as f64 / took.as_secs_f64()))
 }
 
 const NEWEST: &str = "SELECT coalesce(max(id), 0) FROM public.wide";
@@ -129,9 +131,15 @@ async fn newest(reader: &Client) -> Result<i64> {
     Ok(row.get(0))
 }
 
-fn tell(systems: &[System], samples: &[Vec<f64>], seconds: u32, report: &mut Report) -> Result<()> {
+fn tell(
+    systems: &[System],
+    samples: &[Vec<f64>],
+    seconds: u32,
+    slowest: f64,
+    report: &mut Report,
+) -> Result<()> {
     let mut table = format!(
-        "LATENCY: ms from commit to visible, {RATE} single-row commits a second for {seconds} s\n{:<12}{:>9}{:>9}{:>9}{:>9}{:>9}{:>9}  target\n",
+        "LATENCY: ms from commit to visible, {RATE} single-row commits a second for {seconds} s\n{:<10}{:>7}{:>7}{:>7}{:>7}{:>7}{:>7}  target\n",
         "system", "rows", "min", "p50", "p90", "p99", "max"
     );
     for (system, samples) in systems.iter().zip(samples) {
@@ -143,16 +151,17 @@ fn tell(systems: &[System], samples: &[Vec<f64>], seconds: u32, report: &mut Rep
             verdict += ", p99 ";
             verdict += &report.target("latency: p99", " ms", Bound::AtMost(50.0), at(&sorted, 0.99));
         }
-        table.push_str(&format!("{:<12}{:>9}", system.name, sorted.len()));
+        table.push_str(&format!("{:<10}{:>7}", system.name, sorted.len()));
         for share in [0.0, 0.5, 0.9, 0.99, 1.0] {
-            table.push_str(&format!("{:>9.2}", at(&sorted, share)));
+            table.push_str(&format!("{:>7.2}", at(&sorted, share)));
         }
         table.push_str(&format!("  {verdict}\n"));
     }
+    table.push_str(&format!("The source reached {slowest:.0} commits a second in the slowest turn."));
     let samples: Vec<_> = systems
         .iter()
         .zip(samples)
         .map(|(system, samples)| json!({"system": system.name, "milliseconds": samples}))
         .collect();
-    report.part("latency", table.trim_end(), json!(samples))
+    report.part("latency", &table, json!({"slowest_commits_a_second": slowest, "systems": samples}))
 }

@@ -46,7 +46,7 @@ pub struct Arguments {
     #[arg(long, conflicts_with_all = ["rounds", "scale"])]
     quick: bool,
     /// Only these kinds of work in `throughput`: bulk, small, update, delete, mix, and single, which has no target.
-    #[arg(long, value_delimiter = ',')]
+    #[arg(long, value_delimiter = ',', value_parser = ["bulk", "small", "update", "delete", "mix", "single"])]
     kinds: Vec<String>,
     /// Major version of the servers.
     #[arg(long, default_value_t = 15)]

@@ -80,7 +80,7 @@ impl Report {
         if self.targets.is_empty() {
             return;
         }
-        println!("\n{:<62}{:>11}{:>11}  verdict", "TARGETS", "target", "measured");
+        println!("\n{:<58}{:>11}{:>11}  verdict", "TARGETS", "target", "measured");
         for Target { what, unit, bound, figure } in &self.targets {
             let limit = match bound {
                 Bound::AtLeast(limit) => format!(">= {limit}{unit}"),
@@ -88,7 +88,7 @@ impl Report {
             };
             let digits = if *figure < 100.0 { 2 } else { 0 };
             let measured = format!("{figure:.digits$}{unit}");
-            println!("{what:<62}{limit:>11}{measured:>11}  {}", bound.verdict(*figure));
+            println!("{what:<58}{limit:>11}{measured:>11}  {}", bound.verdict(*figure));
         }
     }
 

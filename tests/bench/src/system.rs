@@ -37,7 +37,9 @@ impl Place {
                 Options::major(major)
                     .set("max_wal_size", "8GB")
                     .set("shared_buffers", "512MB")
-                    .set("autovacuum", "off"),
+                    .set("autovacuum", "off")
+                    // Else a subscription that is enabled again within 5 s waits for the rest of them.
+                    .set("wal_retrieve_retry_interval", "10ms"),
             )
         };
         let place = Self { source: start()?, target: start()? };

@@ -57,15 +57,15 @@ pub fn measure() -> Vec<Measured> {
 /// Table, JSON and target.
 pub fn tell(all: &[Measured], report: &mut Report) -> testbed::Result<()> {
     let mut table = format!(
-        "VALUE: ns a value, mask of e-mail addresses, min / median / max of {SAMPLES}\n{:>6}{:>22}{:>22}{:>22}{:>8}{:>8}\n",
-        "rows", "WebAssembly", "native, in its place", "native, bare loop", "x place", "x bare"
+        "VALUE: ns a value, mask of e-mail addresses, min / median / max of {SAMPLES}\n{:>6}{:>21}{:>21}{:>21}{:>6}{:>7}\n",
+        "rows", "WebAssembly", "native, in its place", "native, bare loop", "x", "x bare"
     );
     let show = |Spread { low, middle, high }| format!("{low:.1} / {middle:.1} / {high:.1}");
     for Measured { rows, wasm, native, bare } in all {
         let [wasm, native, bare] = [wasm, native, bare].map(|samples| spread(samples.iter().copied()));
         let ratio = wasm.middle / native.middle;
         table.push_str(&format!(
-            "{rows:>6}{:>22}{:>22}{:>22}{ratio:>8.2}{:>8.2}",
+            "{rows:>6}{:>21}{:>21}{:>21}{ratio:>6.2}{:>7.2}",
             show(wasm),
             show(native),
             show(bare),
