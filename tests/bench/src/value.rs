@@ -60,16 +60,21 @@ pub fn tell(all: &[Measured], report: &mut Report) -> testbed::Result<()> {
         "VALUE: ns a value, mask of e-mail addresses, min / median / max of {SAMPLES}\n{:>6}{:>21}{:>21}{:>21}{:>6}{:>7}\n",
         "rows", "WebAssembly", "native, in its place", "native, bare loop", "x", "x bare"
     );
-    let show = |Spread { low, middle, high }| format!("{low:.1} / {middle:.1} / {high:.1}");
+    let show = |Spread { low, middle, high }| {
+        let digits = if high < 1000.0 { 1 } else { 0 };
+        format!("{low:.digits$} / {middle:.digits$} / {high:.digits$}")
+    };
+    // Of samples that were taken one after the other, so that they saw the same machine.
+    let times = |ours: &[f64], theirs: &[f64]| spread(ours.iter().zip(theirs).map(|(a, b)| a / b)).middle;
     for Measured { rows, wasm, native, bare } in all {
+        let (ratio, of_bare) = (times(wasm, native), times(wasm, bare));
         let [wasm, native, bare] = [wasm, native, bare].map(|samples| spread(samples.iter().copied()));
-        let ratio = wasm.middle / native.middle;
         table.push_str(&format!(
             "{rows:>6}{:>21}{:>21}{:>21}{ratio:>6.2}{:>7.2}",
             show(wasm),
             show(native),
             show(bare),
-            wasm.middle / bare.middle
+            of_bare
         ));
         if *rows == 1000 {
             let bound = report::Bound::AtMost(1.5);
