@@ -45,6 +45,12 @@ impl Budget {
         self.units as usize * UNIT
     }
 
+    /// What waits, and what the process holds in all.
+    #[must_use]
+    pub fn usage(&self) -> Usage {
+        Usage { waiting: self.used() as u64, limit: self.total() as u64, resident: resident() }
+    }
+
     /// Waits until there is room for the batch. One that is heavier than the whole budget takes all of it.
     pub async fn hold(&self, batch: Batch) -> Held {
         let units = u32::try_from(batch.weight().div_ceil(UNIT)).unwrap_or(u32::MAX).clamp(1, self.units);
@@ -52,6 +58,25 @@ impl Budget {
         let share = Arc::clone(&self.free).acquire_many_owned(units).await.ok();
         Held { batch, share }
     }
+}
+
+/// Memory in use, in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Batches on their way.
+    pub waiting: u64,
+    /// The most that may wait.
+    pub limit: u64,
+    /// Everything that the process holds: code, plugins, batches. Unknown where there is no `/proc`.
+    pub resident: Option<u64>,
+}
+
+/// Resident memory of this process (proc(5), `statm`: the second field, in pages).
+fn resident() -> Option<u64> {
+    // Linux on x86-64 and arm64, as it is delivered; a kernel with larger pages shows too little.
+    const PAGE: u64 = 4096;
+    let statm = std::fs::read_to_string("/proc/self/statm").ok()?;
+    statm.split_whitespace().nth(1)?.parse::<u64>().ok().map(|pages| pages * PAGE)
 }
 
 /// A batch with its share of the budget; dropping it gives the share back.

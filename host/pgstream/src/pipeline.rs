@@ -97,8 +97,10 @@ async fn start(ready: &Ready, chain: &mut Chain) -> Result<Flowing, Error> {
     )?;
     let kept = source.relations().iter().filter(|relation| !dropped.contains(&relation.name));
     writer.check(&kept.cloned().collect::<Vec<_>>()).await?;
+    let budget = Budget::new(ready.target.queue_bytes);
+    writer.tell_usage_of(budget.clone());
     let start = writer.start_at(start, &digest).await?;
-    Ok(Flowing { source, writer, start, budget: Budget::new(ready.target.queue_bytes) })
+    Ok(Flowing { source, writer, start, budget })
 }
 
 impl Flowing {

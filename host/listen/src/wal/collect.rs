@@ -32,6 +32,8 @@ pub(crate) struct Collector {
     builder: BatchBuilder,
     place: Place,
     commits: usize,
+    /// Where the last transaction was committed.
+    pub(crate) commit_lsn: Lsn,
     /// The last position that was passed on.
     position: Lsn,
     /// A position further on before which there is nothing for us.
@@ -48,6 +50,7 @@ impl Collector {
             builder: BatchBuilder::default(),
             place: Place::Outside,
             commits: 0,
+            commit_lsn: start,
             position: start,
             quiet: start,
             row: Row::default(),
@@ -58,7 +61,10 @@ impl Collector {
     /// a position and no more.
     pub(crate) fn begin(&mut self, transaction: Transaction) -> Result<(), Error> {
         match self.place {
-            Place::Outside => self.place = Place::Announced(transaction),
+            Place::Outside => {
+                self.place = Place::Announced(transaction);
+                self.commit_lsn = transaction.commit_lsn;
+            }
             Place::Announced(_) | Place::Inside => {
                 return Err(protocol("a transaction begins inside another"));
             }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use event::{Column, Relation, ReplicaIdentity, TableName};
+use event::{Column, Lsn, Relation, ReplicaIdentity, TableName};
 use hashbrown::HashMap;
 
 use crate::wal::catalog::{Attribute, Table};
@@ -17,15 +17,42 @@ pub(crate) struct Known {
     pub(crate) ours: bool,
 }
 
+/// The catalog as it was read before the stream began.
+#[derive(Debug, Default)]
+pub(crate) struct Snapshot {
+    tables: HashMap<u32, Table>,
+    /// Where the log ended before it was read.
+    end: Lsn,
+}
+
+impl Snapshot {
+    pub(crate) fn new(tables: Vec<Table>, end: Lsn) -> Self {
+        Self { tables: tables.into_iter().map(|table| (table.oid, table)).collect(), end }
+    }
+}
+
 /// The tables by oid.
 #[derive(Debug, Default)]
 pub(crate) struct Relations {
     known: HashMap<u32, Known>,
+    catalog: Snapshot,
     /// Names of types that the stream told, for those that the catalog no longer has.
     types: HashMap<u32, String>,
 }
 
 impl Relations {
+    /// No tables yet, and what the catalog says of them.
+    pub(crate) fn new(catalog: Snapshot) -> Self {
+        Self { catalog, ..Self::default() }
+    }
+
+    /// The table of a message, if another look into the catalog could tell nothing new. The catalog may be ahead of
+    /// the stream but never behind it: so only where it was read after the transaction, and for its first version.
+    pub(crate) fn of_message(&mut self, message: &RelationMessage<'_>, commit: Lsn) -> Option<Relation> {
+        let table = self.catalog.tables.remove(&message.oid).filter(|_| commit <= self.catalog.end)?;
+        unnamed_types(message, Some(&table)).is_empty().then(|| from_message(message, Some(&table), &[]))
+    }
+
     /// The current version of a table.
     pub(crate) fn get(&self, oid: u32) -> Option<&Known> {
         self.known.get(&oid)

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::wal::publication::Publication;
-use crate::wal::relation::{self, Relations};
+use crate::wal::relation::{self, Relations, Snapshot};
 use crate::wal::server::Server;
 use crate::wal::session::{self, Refused};
 use crate::wal::slot::SlotStatus;
@@ -29,6 +29,7 @@ pub struct Source {
     publication: Publication,
     slot: SlotStatus,
     relations: Vec<Arc<Relation>>,
+    catalog: Snapshot,
     wanted: Wanted,
     progress: Arc<Progress>,
 }
@@ -56,7 +57,7 @@ impl Source {
         role::check_replication(&client).await?;
         let publication = publication::require(&client, &options).await?;
         let slot = slot::ready(&client, &server, &options).await?;
-        let relations = relations(&client, &server, &options.publication).await?;
+        let (relations, catalog) = relations(&client, &server, &options.publication).await?;
         Ok(Self {
             options,
             client,
@@ -64,6 +65,7 @@ impl Source {
             publication,
             slot,
             relations,
+            catalog,
             wanted: Box::new(|_| true),
             progress: Arc::default(),
         })
@@ -163,7 +165,7 @@ impl Source {
             session = self.open(start) => session?,
         };
         tracing::info!(slot = self.options.slot, %start, "stream started");
-        let mut relations = Relations::default();
+        let mut relations = Relations::new(self.catalog);
         for relation in self.relations {
             relations.adopt(relation);
         }
@@ -203,8 +205,13 @@ impl Source {
     }
 }
 
-/// The tables of the publication, ours left out.
-async fn relations(client: &Client, server: &Server, publication: &str) -> Result<Vec<Arc<Relation>>, Error> {
+/// The tables of the publication, ours left out, and what the catalog says of them.
+async fn relations(
+    client: &Client,
+    server: &Server,
+    publication: &str,
+) -> Result<(Vec<Arc<Relation>>, Snapshot), Error> {
+    let end = server::written(client).await?;
     let published = catalog::published(client, server, publication).await?;
     let oids: Vec<u32> = published.iter().map(|(oid, _)| *oid).collect();
     let tables = catalog::tables(client, &oids).await?;
@@ -213,5 +220,6 @@ async fn relations(client: &Client, server: &Server, publication: &str) -> Resul
         Some(relation::from_catalog(table, columns))
     });
     let data = with_columns.filter(|relation| relation.name.schema != crate::wal::SCHEMA);
-    Ok(data.map(Arc::new).collect())
+    let relations = data.map(Arc::new).collect();
+    Ok((relations, Snapshot::new(tables, end)))
 }

@@ -303,9 +303,12 @@ impl Stream {
 
     async fn take_data(&mut self, data: Bytes) -> Result<(), Error> {
         let Some(message) = self.collector.take(&data)? else { return Ok(()) };
-        let relation = timeout(LOOK, describe(&self.client, &self.collector.relations, &message))
-            .await
-            .map_err(|_| Error::lost("no answer to a look into the catalog"))??;
+        let relation = match self.collector.relations.of_message(&message, self.collector.commit_lsn) {
+            Some(relation) => relation,
+            None => timeout(LOOK, describe(&self.client, &self.collector.relations, &message))
+                .await
+                .map_err(|_| Error::lost("no answer to a look into the catalog"))??,
+        };
         if let Some(table) = relation::without_identity(&relation)
             && relation.name.schema != crate::wal::SCHEMA
             && (self.wanted)(&relation.name)

@@ -89,6 +89,18 @@ pub(super) struct LookTarget {
     pub(super) updated_at: Option<String>,
     /// How many times a run has begun.
     pub(super) epoch: Option<i64>,
+    /// What the pipeline used when the row was written.
+    pub(super) memory: Option<LookMemory>,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct LookMemory {
+    /// Everything that the process holds.
+    pub(super) resident_bytes: Option<u64>,
+    /// Of it, batches between source and target.
+    pub(super) waiting_bytes: u64,
+    /// The most that may wait (`max_queue_bytes`).
+    pub(super) limit_bytes: u64,
 }
 
 #[derive(Debug, Serialize)]
@@ -107,6 +119,11 @@ impl LookTarget {
             last_commit_at: progress.and_then(|progress| progress.committed_at).map(time),
             updated_at: progress.map(|progress| time(progress.updated_at)),
             epoch: progress.map(|progress| progress.epoch),
+            memory: progress.and_then(|progress| progress.usage).map(|usage| LookMemory {
+                resident_bytes: usage.resident,
+                waiting_bytes: usage.waiting,
+                limit_bytes: usage.limit,
+            }),
         }
     }
 }
@@ -139,6 +156,11 @@ impl Look {
             if target.reachable {
                 row(&mut table, "applied", target.lsn.as_deref().unwrap_or("nothing"));
                 row(&mut table, "last commit", target.last_commit_at.as_deref().unwrap_or("none"));
+                if let Some(memory) = target.memory.as_ref().filter(|_| self.pipeline.alive) {
+                    let resident = memory.resident_bytes.map_or_else(unknown, size);
+                    let (waiting, limit) = (size(memory.waiting_bytes), size(memory.limit_bytes));
+                    row(&mut table, "memory", &format!("{resident}, of it waiting {waiting} of at most {limit}"));
+                }
             }
         }
         if self.problems.is_empty() {
@@ -218,7 +240,7 @@ mod tests {
     fn look() -> Look {
         Look {
             healthy: false,
-            pipeline: LookPipeline { alive: false },
+            pipeline: LookPipeline { alive: true },
             lag: LookLag { bytes: Some(3 << 19), seconds: Some(12.34) },
             slot: LookSlot {
                 name: "pgstream_shop_slot".into(),
@@ -247,6 +269,11 @@ mod tests {
                 last_commit_at: Some(time(1_767_225_599_000_001)),
                 updated_at: Some(time(1_767_225_600_000_000)),
                 epoch: Some(2),
+                memory: Some(LookMemory {
+                    resident_bytes: Some(45 << 20),
+                    waiting_bytes: 3 << 19,
+                    limit_bytes: 100 << 20,
+                }),
             }),
             problems: vec![LookProblem {
                 code: Some("listen::no_publication".into()),

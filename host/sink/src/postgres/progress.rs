@@ -4,6 +4,7 @@
 //! no row, so its transaction is rolled back.
 
 use ::postgres::{Client, Url, connect};
+use buffer::{Budget, Usage};
 use checkpoint::Stored;
 use event::Lsn;
 use tokio_postgres::Statement;
@@ -29,6 +30,7 @@ CREATE TABLE IF NOT EXISTS pgstream.progress (
     chain        text NOT NULL,
     epoch        bigint NOT NULL,
     updated_at   timestamptz NOT NULL DEFAULT now(),
+    memory       bigint[],
     PRIMARY KEY (system_id, slot)
 ) WITH (fillfactor = 50);
 COMMENT ON TABLE pgstream.progress IS 'how far pgstream has applied each replication slot';
@@ -36,7 +38,7 @@ COMMIT;";
 
 const READ: &str = "
 SELECT system_id, lsn::text, chain, epoch,
-       (extract(epoch FROM committed_at) * 1000000)::bigint, (extract(epoch FROM updated_at) * 1000000)::bigint
+       (extract(epoch FROM committed_at) * 1000000)::bigint, (extract(epoch FROM updated_at) * 1000000)::bigint, memory
 FROM pgstream.progress WHERE slot = $1
 ORDER BY system_id = $2 DESC, updated_at DESC LIMIT 1";
 
@@ -51,7 +53,7 @@ RETURNING epoch, lsn::text";
 /// Moves the row in the open transaction; no row means that another process has taken a new epoch.
 const MOVE: &str = "
 UPDATE pgstream.progress
-SET lsn = greatest(lsn, $4::text::pg_lsn), updated_at = clock_timestamp(),
+SET lsn = greatest(lsn, $4::text::pg_lsn), updated_at = clock_timestamp(), memory = $6,
     committed_at = coalesce('epoch'::timestamptz + $5::bigint * interval '1 microsecond', committed_at)
 WHERE system_id = $1 AND slot = $2 AND epoch = $3";
 
@@ -70,6 +72,8 @@ pub struct Progress {
     pub committed_at: Option<i64>,
     /// When the row was written, likewise.
     pub updated_at: i64,
+    /// What the process used then.
+    pub usage: Option<Usage>,
 }
 
 impl From<Progress> for Stored {
@@ -123,7 +127,15 @@ pub(super) async fn read(client: &Client, system_id: &str, slot: &str) -> Result
         epoch: row.try_get(3).map_err(fault)?,
         committed_at: row.try_get(4).map_err(fault)?,
         updated_at: row.try_get(5).map_err(fault)?,
+        usage: row.try_get::<_, Option<Vec<Option<i64>>>>(6).map_err(fault)?.and_then(|memory| usage(&memory)),
     }))
+}
+
+/// Waiting, limit and resident bytes; a column of three, since nobody computes with them in SQL.
+fn usage(memory: &[Option<i64>]) -> Option<Usage> {
+    let [waiting, limit, resident] = memory else { return None };
+    let bytes = |value: &Option<i64>| value.and_then(|value| u64::try_from(value).ok());
+    Some(Usage { waiting: bytes(waiting)?, limit: bytes(limit)?, resident: bytes(resident) })
 }
 
 /// Moves the progress row of a stream that is ours.
@@ -133,6 +145,7 @@ pub(super) struct Mover {
     slot: String,
     pub(super) epoch: i64,
     statement: Statement,
+    budget: Option<Budget>,
 }
 
 impl Mover {
@@ -143,6 +156,7 @@ impl Mover {
         slot: &str,
         lsn: Lsn,
         chain: &str,
+        budget: Option<Budget>,
     ) -> Result<(Self, Lsn), Error> {
         let fault = |error| ::postgres::Error::statement("write pgstream.progress on the target", &error);
         let row =
@@ -153,6 +167,7 @@ impl Mover {
             slot: slot.to_owned(),
             epoch: row.try_get(0).map_err(fault)?,
             statement: client.prepare(MOVE).await.map_err(fault)?,
+            budget,
         };
         Ok((mover, stored.parse()?))
     }
@@ -165,8 +180,13 @@ impl Mover {
         committed_at: Option<i64>,
     ) -> Result<u64, tokio_postgres::Error> {
         let lsn = lsn.to_string();
-        let arguments: [&(dyn ToSql + Sync); 5] =
-            [&self.system_id, &self.slot, &self.epoch, &lsn, &committed_at];
+        let usage = self.budget.as_ref().map(Budget::usage);
+        let signed = |bytes: u64| i64::try_from(bytes).ok();
+        let memory =
+            usage.map(|usage| [signed(usage.waiting), signed(usage.limit), usage.resident.and_then(signed)]);
+        let memory = memory.as_ref().map(<[_; 3]>::as_slice);
+        let arguments: [&(dyn ToSql + Sync); 6] =
+            [&self.system_id, &self.slot, &self.epoch, &lsn, &committed_at, &memory];
         client.execute(&self.statement, &arguments).await
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ::postgres::{Client, Url, connect, describe};
-use buffer::{Flush, Held, Unit, fill_unit};
+use buffer::{Budget, Flush, Held, Unit, fill_unit};
 use checkpoint::{Confirmer, Slot};
 use event::{Lsn, Relation};
 use tokio::sync::{mpsc, watch};
@@ -85,6 +85,7 @@ pub struct Writer {
     heartbeat: Option<Lsn>,
     /// When the progress row was last written.
     stored: Instant,
+    budget: Option<Budget>,
 }
 
 /// What the stream brought.
@@ -117,7 +118,13 @@ impl Writer {
             started: now,
             heartbeat: None,
             stored: now,
+            budget: None,
         })
+    }
+
+    /// Has the progress row tell what of this budget is used.
+    pub fn tell_usage_of(&mut self, budget: Budget) {
+        self.budget = Some(budget);
     }
 
     /// What the target says about this slot: the row of this system, else the last one of another.
@@ -135,7 +142,8 @@ impl Writer {
     /// A target that cannot be written.
     pub async fn start_at(&mut self, lsn: Lsn, chain: &str) -> Result<Lsn, Error> {
         let (system_id, slot) = (&self.source.system_id, &self.source.name);
-        let (mover, lsn) = Mover::claim(&self.session.client, system_id, slot, lsn, chain).await?;
+        let budget = self.budget.clone();
+        let (mover, lsn) = Mover::claim(&self.session.client, system_id, slot, lsn, chain, budget).await?;
         fault::here!("stream-claimed");
         tracing::debug!(epoch = mover.epoch, %lsn, slot, "took over the stream");
         self.session.take_over(mover);
