@@ -2,7 +2,7 @@
 # Builds the standard plugins as components into guests/target/components, and makes what that takes.
 #
 #   guests/build.sh                  inject.wasm, filter.wasm, mask.wasm
-#   guests/build.sh --test-plugins   and tests/plugins/target/components/*.wasm
+#   guests/build.sh --test-plugins   and tests/{plugins,hostile}/target/components/*.wasm
 #
 # Nothing to do takes a moment and no network. CARGO_TARGET_DIR, GUEST_DIR and GUEST_SKIP_RUSTUP are honoured.
 set -euo pipefail
@@ -85,17 +85,21 @@ else
 fi
 [ -n "$test_plugins" ] || exit 0
 
-plain=(upper vip-filter email-identity trap slow other-world other-version)
-wasi=(reverse-p2 look-around)
-folder=tests/plugins/target/components
-digest=$(sources tests/plugins guests/componentize guests/toolchain.sh guests/build.sh)
-if current "$folder" "$digest" "${plain[@]}" "${wasi[@]}"; then
-    say "$folder is up to date"
-else
-    say "building ${plain[*]} ${wasi[*]} for WebAssembly into $folder"
+# plugins FOLDER PLAIN WASI: the components of a workspace of plugins. Names of packages, apart by spaces; the second
+# list is built for WASI.
+plugins() {
+    local folder=$1/target/components digest plain wasi modules at name
+    read -ra plain <<<"$2"
+    read -ra wasi <<<"$3"
+    digest=$(sources "$1" guests/componentize guests/toolchain.sh guests/build.sh)
+    if current "$folder" "$digest" "${plain[@]}" "${wasi[@]}"; then
+        say "$folder is up to date"
+        return
+    fi
+    say "building $2 $3 for WebAssembly into $folder"
     toolchain
-    build tests/plugins/Cargo.toml --release --target wasm32-unknown-unknown "${plain[@]/#/-p}"
-    build tests/plugins/Cargo.toml --release --target wasm32-wasip2 "${wasi[@]/#/-p}"
+    build "$1/Cargo.toml" --release --target wasm32-unknown-unknown "${plain[@]/#/-p}"
+    [ ${#wasi[@]} = 0 ] || build "$1/Cargo.toml" --release --target wasm32-wasip2 "${wasi[@]/#/-p}"
     modules=("${plain[@]/#/$CARGO_TARGET_DIR/wasm32-unknown-unknown/release/}" "${wasi[@]/#/$CARGO_TARGET_DIR/wasm32-wasip2/release/}")
     modules=("${modules[@]/%/.wasm}")
     # Cargo names a module with underscores.
@@ -104,4 +108,7 @@ else
         modules[at]=${modules[at]%/*}/${name//-/_}
     done
     components "$folder" "$digest" "${modules[@]}"
-fi
+}
+
+plugins tests/plugins 'upper vip-filter email-identity trap slow other-world other-version' 'reverse-p2 look-around'
+plugins tests/hostile 'hostile-transformer hostile-filter hostile-injector hostile-flood' ''

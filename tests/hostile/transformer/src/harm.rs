@@ -1,0 +1,200 @@
+//! The harms, by the name of their offer.
+
+use std::hint::black_box;
+
+use crate::Transform;
+use crate::exports::pgstream::plugin::transformer::{self, GuestTransform as _, Needs, Output, Read};
+use crate::pgstream::plugin::data::{Column, Failure, Packed, Shape, Values};
+use crate::pgstream::plugin::host::{Level, log};
+
+/// What happens in `bind`.
+pub fn in_bind(harm: &str, needs: &mut Needs) -> Result<(), String> {
+    match harm {
+        "bind-loop" => for_ever(),
+        "bind-panic" => panic!("in bind"),
+        "bind-grow" => grow(),
+        "bind-huge" => return Err("x".repeat(17 << 20)),
+        "bind-many-reads" => {
+            let read = needs.reads[0];
+            needs.reads = vec![read; 1_000_000];
+        }
+        "bind-reads-beyond" => needs.reads.push(Read { at: 9_999, shape: Shape::Text }),
+        "bind-writes-beyond" => needs.writes.push(9_999),
+        "bind-log-flood" => (0..1_000).for_each(|line| log(Level::Error, &format!("flooded {line}"))),
+        "bind-refuse-in-lines" => {
+            return Err("no\n2026-01-01T00:00:00Z ERROR a line of its own\x1b[2J".into());
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+/// The handle that `bind` gives back.
+pub fn to_handle(harm: &str, bound: transformer::Transform) -> transformer::Transform {
+    if harm != "bind-dead" {
+        return bound;
+    }
+    let handle = bound.take_handle();
+    // SAFETY: none. That is the harm: the host is given a handle that is gone.
+    unsafe {
+        drop(transformer::Transform::from_handle(handle));
+        transformer::Transform::from_handle(handle)
+    }
+}
+
+/// What happens on the row: `good` is what an honest plugin would give back for the whole call.
+pub fn on_row(harm: &str, value: &str, row: usize, count: u32, mut good: Output) -> Result<Output, String> {
+    match harm {
+        "loop" => for_ever(),
+        "panic" => panic!("on the row"),
+        // The text goes to standard error where there is one.
+        "panic-that-quotes" => panic!("on {value}"),
+        "recurse" => {
+            black_box(deeper(black_box(1)));
+        }
+        "grow" => grow(),
+        "fewer-columns" => good.columns.clear(),
+        "more-columns" => good.columns.push(texts(count)),
+        "other-column" => good.columns[0].at = 0,
+        "fewer-rows" => good.columns[0] = Column { at: good.columns[0].at, ..texts(count - 1) },
+        "more-rows" => good.columns[0] = Column { at: good.columns[0].at, ..texts(count + 1) },
+        "fewer-ends" => drop(packed(&mut good).ends.pop()),
+        "ends-backwards" => {
+            // Down and up again: the last end is right.
+            let packed = packed(&mut good);
+            packed.data.push(b'x');
+            packed.ends[row] = 0;
+            packed.ends.insert(row, 1);
+            packed.ends.pop();
+            if let Some(last) = packed.ends.last_mut() {
+                *last = packed.data.len() as u32;
+            }
+            if count == 1 {
+                packed.ends[0] = u32::MAX;
+            }
+        }
+        "ends-beyond" => {
+            if let Some(last) = packed(&mut good).ends.last_mut() {
+                *last += 1_000;
+            }
+        }
+        "ends-in-character" => {
+            // An é whose second byte is said to be another row's, or nobody's.
+            let packed = packed(&mut good);
+            let end = packed.ends[row] as usize;
+            packed.data.splice(end..end, *"é".as_bytes().first_chunk::<2>().unwrap());
+            packed.ends[row] += 1;
+            packed.ends[row + 1..].iter_mut().for_each(|end| *end += 2);
+        }
+        "not-utf8" => at_row(&mut good, row, 0xFF),
+        "nul" => at_row(&mut good, row, 0),
+        "other-shape" => {
+            good.columns[0].values = Values::Floats(vec![f64::NAN; count as usize]);
+        }
+        "not-a-number" => {
+            let mut text = Packed { ends: vec![], data: vec![] };
+            if let Values::Ints(values) = &good.columns[0].values {
+                for (at, value) in values.iter().enumerate() {
+                    text.data.extend(if at == row { "x".into() } else { value.to_string() }.bytes());
+                    text.ends.push(text.data.len() as u32);
+                }
+            }
+            good.columns[0].values = Values::Text(text);
+        }
+        "out-of-range" => {
+            if let Values::Ints(values) = &mut good.columns[0].values {
+                values[row] = i64::MAX;
+            }
+        }
+        "unknown-state" => states(&mut good, count)[row] = 77,
+        "unchanged-state" => states(&mut good, count)[row] = 2,
+        "more-states" => states(&mut good, count).push(0),
+        "failure-of-no-row" => good.failures.push(failure(count, "no such row")),
+        "too-many-failures" => good.failures = vec![failure(row as u32, "again"); 100_000],
+        "failure-that-quotes" => {
+            let mut failure = failure(row as u32, &format!("cannot do {value}"));
+            failure.code = value.into();
+            good.failures.push(failure);
+        }
+        // Says of the first row what is in another.
+        "failure-of-another-row" => good.failures.push(failure(0, &format!("beside {value}"))),
+        "refuse-that-quotes" => return Err(format!("cannot do {value}")),
+        "huge" => {
+            packed(&mut good).data = vec![b'x'; 20 << 20];
+        }
+        "huge-list" => good.failures = vec![failure(0, ""); 1 << 20],
+        "log-flood" => loop {
+            log(Level::Error, value);
+        },
+        "log-that-quotes" => log(Level::Error, &format!("here is {value}\nERROR and a line of its own")),
+        "drop-twice" => {
+            let harmless = Transform { harm: String::new(), value: String::new(), armed: false.into() };
+            let handle = transformer::Transform::new(harmless).take_handle();
+            // SAFETY: none. That is the harm.
+            unsafe {
+                drop(transformer::Transform::from_handle(handle));
+                drop(transformer::Transform::from_handle(handle));
+            }
+        }
+        "leak-handles" => loop {
+            // No memory of its own: what grows is the host's table of handles.
+            // SAFETY: none. Nobody ever looks at what they stand for.
+            unsafe { Transform::_resource_new(std::ptr::null_mut()) };
+        },
+        _ => {}
+    }
+    Ok(good)
+}
+
+fn for_ever() -> ! {
+    loop {
+        black_box(());
+    }
+}
+
+fn deeper(depth: u64) -> u64 {
+    if depth == u64::MAX {
+        return 0;
+    }
+    // Not in tail position, so that it stays a call.
+    black_box([depth; 64]);
+    1 + deeper(black_box(depth + 1))
+}
+
+/// Takes memory without end, and writes to all of it.
+fn grow() {
+    let mut all = Vec::new();
+    loop {
+        all.push(vec![1_u8; 1 << 20]);
+        black_box(&all);
+    }
+}
+
+fn texts(count: u32) -> Column {
+    let data = vec![b'x'; count as usize];
+    Column { at: 0, states: vec![], values: Values::Text(Packed { ends: (1..=count).collect(), data }) }
+}
+
+fn packed(good: &mut Output) -> &mut Packed {
+    match &mut good.columns[0].values {
+        Values::Text(packed) => packed,
+        _ => panic!("for columns of text"),
+    }
+}
+
+/// Puts a byte in place of the last one of the row's text.
+fn at_row(good: &mut Output, row: usize, byte: u8) {
+    let packed = packed(good);
+    let end = packed.ends[row] as usize;
+    packed.data[end - 1] = byte;
+}
+
+fn states(good: &mut Output, count: u32) -> &mut Vec<u8> {
+    let states = &mut good.columns[0].states;
+    states.resize(count as usize, 0);
+    states
+}
+
+fn failure(row: u32, message: &str) -> Failure {
+    Failure { row, code: "hostile".into(), message: message.into() }
+}
