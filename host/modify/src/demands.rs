@@ -7,6 +7,11 @@ use crate::Problem;
 
 /// Whether the table has the columns, and in those shapes.
 pub(crate) fn check_reads(relation: &Relation, reads: &[Read]) -> Result<(), String> {
+    // Each column in each shape is more than anyone needs; each read costs memory with every batch.
+    let most = relation.columns.len() * 5;
+    if reads.len() > most {
+        return Err(format!("reads {} columns of a table with {}", reads.len(), relation.columns.len()));
+    }
     for read in reads {
         let Some(column) = relation.columns.get(read.at) else {
             return Err(format!("reads column {}, which the table does not have", read.at));

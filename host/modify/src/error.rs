@@ -43,7 +43,10 @@ pub enum Error {
         failed: Box<FailedRow>,
     },
     /// Too many rows crashed a plugin.
-    #[error("plugin `{plugin}` crashed on {incidents} rows in {} s; the last time {reason}", window.as_secs())]
+    #[error(
+        "plugin `{plugin}` crashed on {incidents} rows in {} s; the last time on {table} ({subject}): {reason}",
+        window.as_secs()
+    )]
     #[diagnostic(
         code(modify::plugin_gave_up),
         help(
@@ -57,7 +60,30 @@ pub enum Error {
         incidents: usize,
         /// In which time.
         window: std::time::Duration,
+        /// The table of the last one, quoted where needed.
+        table: String,
+        /// Which column, or what was asked.
+        subject: String,
         /// The last crash.
+        reason: String,
+    },
+    /// A plugin that crashed cannot be started again.
+    #[error("plugin `{plugin}` is lost to {table} ({subject}): {reason}")]
+    #[diagnostic(
+        code(modify::plugin_lost),
+        help(
+            "look whether what its grants open is still there; else it is a defect of the plugin, whose `bind` must \
+             answer alike each time"
+        )
+    )]
+    Lost {
+        /// Name of the plugin.
+        plugin: String,
+        /// The table, quoted where needed.
+        table: String,
+        /// Which column, or what was asked.
+        subject: String,
+        /// Why; never a value.
         reason: String,
     },
     /// A row comes into a filtered table with a value that the source did not send.

@@ -7,64 +7,83 @@ use plugin::{Bound, CallError, ColumnType, Read, Rows, Running, gather};
 
 use crate::facts::Facts;
 
+/// The longest reason that is shown, in bytes.
+pub(crate) const LONGEST: usize = 300;
+
 /// Why a row, or a call with several, went wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Why {
     /// A word for machines.
     pub(crate) code: String,
-    /// For people; may still quote a value when it is the plugin's own text.
+    /// For people; may quote a value when it is the plugin's own text.
     pub(crate) reason: String,
+    /// The reason, and perhaps the code, are the plugin's words.
+    told: bool,
     /// It cost the plugin its store.
     pub(crate) crashed: bool,
+    /// The plugin cannot go on: no row is to blame.
+    pub(crate) lost: bool,
 }
 
 impl Why {
+    /// In the host's words.
     pub(crate) fn new(code: &str, reason: impl Into<String>) -> Self {
-        Self { code: code.into(), reason: reason.into(), crashed: false }
+        Self { code: code.into(), reason: reason.into(), told: false, crashed: false, lost: false }
+    }
+
+    /// In the plugin's.
+    pub(crate) fn told(code: String, reason: String) -> Self {
+        Self { code, reason, told: true, crashed: false, lost: false }
     }
 
     /// Of a call. A plugin that broke its contract loses its store as if it had crashed.
     pub(crate) fn of(error: CallError, running: &mut Running) -> Self {
         match error {
-            CallError::Refused(reason) => Self::new("refused", reason),
-            CallError::Crashed(crash) => {
-                Self { code: crash.kind().into(), reason: crash.to_string(), crashed: true }
-            }
+            CallError::Refused(reason) => Self::told("refused".into(), reason),
+            CallError::Crashed(crash) => Self { crashed: true, ..Self::new(crash.kind(), crash.to_string()) },
             CallError::Breach(reason) => {
                 running.discard();
                 let reason = format!("it broke the contract: {reason}");
-                Self { code: "contract".into(), reason, crashed: true }
+                Self { crashed: true, ..Self::new("contract", reason) }
+            }
+            CallError::Lost(reason) => {
+                running.discard();
+                Self { crashed: true, lost: true, ..Self::new("lost", reason) }
             }
         }
     }
 
-    /// Without the values of the row: a text that quotes one of them is withheld whole, and any text is cut.
-    pub(crate) fn without_values(
-        mut self,
-        image: &Image,
-        row: usize,
-        columns: impl Iterator<Item = usize>,
-    ) -> Self {
-        const LONGEST: usize = 300;
-        for column in columns {
-            if let Value::Present(value) = image.value(column, row)
-                && quotes(&self.reason, value)
-            {
+    /// Fit to be shown: words of the plugin that quote a value of these columns, of whatever row, are withheld; the
+    /// rest is one line of bounded length.
+    pub(crate) fn shown(mut self, image: &Image, columns: &[usize]) -> Self {
+        if self.told {
+            if !is_word(&self.code) || quotes_any(&self.code, image, columns) {
+                self.code = "failed".into();
+            }
+            if quotes_any(&self.reason, image, columns) {
                 self.reason = "the plugin's reason is withheld, for it quotes the value".into();
-                return self;
             }
         }
-        if self.reason.len() > LONGEST {
-            self.reason.truncate(self.reason.floor_char_boundary(LONGEST));
-            self.reason.push('…');
-        }
+        self.reason = plugin::one_line(&self.reason, LONGEST);
         self
     }
 }
 
-/// Values of one or two bytes are in any text.
+/// `too_long`, `not-a-date`.
+fn is_word(code: &str) -> bool {
+    (1..=40).contains(&code.len())
+        && code.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-'))
+}
+
+fn quotes_any(text: &str, image: &Image, columns: &[usize]) -> bool {
+    let values = columns.iter().flat_map(|column| (0..image.rows()).map(|row| image.value(*column, row)));
+    values.into_iter().any(|value| matches!(value, Value::Present(value) if quotes(text, value)))
+}
+
+/// The beginning of a value is enough: a plugin may cut what it quotes. Values of one or two bytes are in any text.
 fn quotes(text: &str, value: &[u8]) -> bool {
-    value.len() > 2 && text.as_bytes().windows(value.len()).any(|window| window == value)
+    let start = value.get(..12).unwrap_or(value);
+    start.len() > 2 && text.as_bytes().windows(start.len()).any(|window| window == start)
 }
 
 /// Work on rows that can be done with some of them at a time.
@@ -88,7 +107,7 @@ pub(crate) fn halve<W: Halved>(work: &mut W, rows: Range<usize>) -> Result<(), W
     }
     match work.once(rows.clone()) {
         Ok(out) => work.done(rows, out),
-        Err(why) if rows.len() == 1 => {
+        Err(why) if rows.len() == 1 || why.lost => {
             let out = work.bad(rows.start, why)?;
             work.done(rows, out);
         }
@@ -176,14 +195,40 @@ mod tests {
         assert!(count.calls <= 22, "{}", count.calls);
     }
 
+    fn image(values: &[&[u8]]) -> Image {
+        let cells: Cells = values.iter().map(|value| Value::Present(value)).collect();
+        Image::new(values.len(), vec![cells]).unwrap()
+    }
+
+    fn told(code: &str, reason: &str, image: &Image) -> (String, String) {
+        let why = Why::told(code.into(), reason.into()).shown(image, &[0]);
+        (why.code, why.reason)
+    }
+
     #[test]
-    fn a_reason_that_quotes_a_value_is_withheld() {
-        let cells: Cells = [Value::Present(b"anna@example.com".as_slice())].into_iter().collect();
-        let image = Image::new(1, vec![cells]).unwrap();
-        let why = Why::new("bad", "no mail: anna@example.com").without_values(&image, 0, 0..1);
-        assert!(!why.reason.contains("anna"), "{}", why.reason);
-        let why = Why::new("bad", "no @ in it").without_values(&image, 0, 0..1);
-        assert_eq!(why.reason, "no @ in it");
-        assert!(Why::new("bad", "é".repeat(400)).without_values(&image, 0, 0..1).reason.len() < 310);
+    fn words_of_a_plugin_that_quote_a_value_are_withheld() {
+        let image = image(&[b"other", b"anna@example.com", b"ok", b"two\nlines"]);
+        for text in ["no mail: anna@example.com", "no mail: anna@example...", "beside other", "two\nlines"] {
+            let (code, reason) = told("bad", text, &image);
+            assert_eq!(code, "bad");
+            assert_eq!(reason, "the plugin's reason is withheld, for it quotes the value");
+        }
+        assert_eq!(told("other", "no @ in it", &image), ("failed".into(), "no @ in it".into()));
+        assert_eq!(told("not_a_mail", "it is not ok", &image), ("not_a_mail".into(), "it is not ok".into()));
+        assert_eq!(
+            Why::new("x", "each other row").shown(&image, &[0]).reason,
+            "each other row",
+            "our own words"
+        );
+    }
+
+    #[test]
+    fn words_of_a_plugin_are_one_short_line_and_its_code_is_a_word() {
+        let image = image(&[]);
+        assert!(told("x", &"é".repeat(400), &image).1.len() < 310);
+        assert_eq!(told("x", "a\nERROR b", &image).1, "a ERROR b");
+        for code in ["", "Two Words", "é", "a\nb", &"x".repeat(41)] {
+            assert_eq!(told(code, "", &image).0, "failed", "{code}");
+        }
     }
 }

@@ -34,8 +34,16 @@ impl Site<'_> {
         reads: &[Read],
         writes: &[usize],
     ) -> Result<(), Error> {
-        let columns = reads.iter().map(|read| read.at).chain(writes.iter().copied());
-        let why = why.without_values(self.image, row, columns);
+        let columns: Vec<usize> = reads.iter().map(|read| read.at).chain(writes.iter().copied()).collect();
+        if why.lost {
+            self.failures.stopped += 1;
+            return Err(Error::Lost {
+                plugin: self.running.name().into(),
+                table: self.table.relation.name.to_string(),
+                subject: self.subject.clone(),
+                reason: why.shown(self.image, &columns).reason,
+            });
+        }
         if why.crashed && self.running.incident() {
             self.failures.stopped += 1;
             let limits = self.running.limits();
@@ -43,17 +51,22 @@ impl Site<'_> {
                 plugin: self.running.name().into(),
                 incidents: limits.incidents,
                 window: limits.incident_window,
-                reason: why.reason,
+                table: self.table.relation.name.to_string(),
+                subject: self.subject.clone(),
+                reason: why.shown(self.image, &columns).reason,
             });
         }
         match self.on_error {
             OnError::Stop | OnError::DeadLetter => {
-                return Err(Error::RowFailed(Box::new(self.stop(row, why))));
+                return Err(Error::RowFailed(Box::new(self.stop(row, why, &columns))));
             }
             OnError::Null => {
                 if let Some(column) = writes.iter().find(|at| self.must_not_be_null(**at)) {
                     let column = self.column(*column).to_owned();
-                    return Err(Error::NullRefused { column, failed: Box::new(self.stop(row, why)) });
+                    return Err(Error::NullRefused {
+                        column,
+                        failed: Box::new(self.stop(row, why, &columns)),
+                    });
                 }
                 self.failures.nulled += 1;
             }
@@ -62,6 +75,7 @@ impl Site<'_> {
         }
         self.logged += 1;
         if self.logged <= LINES {
+            let why = why.shown(self.image, &columns);
             let (lsn, ordinal) = self.facts.source(row);
             tracing::warn!(
                 plugin = self.running.name(),
@@ -80,8 +94,9 @@ impl Site<'_> {
         Ok(())
     }
 
-    fn stop(&mut self, row: usize, why: Why) -> FailedRow {
+    fn stop(&mut self, row: usize, why: Why, columns: &[usize]) -> FailedRow {
         self.failures.stopped += 1;
+        let why = why.shown(self.image, columns);
         let (lsn, ordinal) = self.facts.source(row);
         FailedRow {
             plugin: self.running.name().into(),

@@ -11,6 +11,7 @@ use plugin::{
 
 use crate::Problem;
 use crate::demands::{check_reads, old_row_has};
+use crate::isolate::LONGEST;
 use crate::loaded::{Loaded, TableStage};
 use crate::nearest::hint;
 use crate::rules::{Rule, Rules, TableRules, Transformer, place};
@@ -370,11 +371,13 @@ fn stage_rule(stage: &TableStage, relation: &Arc<Relation>) -> plugin::Rule {
 fn refused(place: &str, plugin: &str, error: CallError) -> Problem {
     let (place, plugin) = (place.to_owned(), plugin.to_owned());
     match error {
-        CallError::Refused(reason) => Problem::Refused { place, plugin, reason },
+        CallError::Refused(reason) => {
+            Problem::Refused { place, plugin, reason: plugin::one_line(&reason, LONGEST) }
+        }
         CallError::Crashed(crash) => {
             Problem::PluginDefect { place, plugin, reason: format!("crashed in `bind`: {crash}") }
         }
-        CallError::Breach(reason) => {
+        CallError::Breach(reason) | CallError::Lost(reason) => {
             Problem::PluginDefect { place, plugin, reason: format!("broke the contract in `bind`: {reason}") }
         }
     }

@@ -200,12 +200,15 @@ fn take(
     if columns.len() != writes.len() {
         return Err(format!("{} columns where it said it writes {}", columns.len(), writes.len()));
     }
+    if failures.len() > rows.len() * writes.len() {
+        return Err(format!("{} failures of {} rows", failures.len(), rows.len()));
+    }
     let mut failed = Vec::new();
     for failure in failures {
         if failure.row >= rows.len() {
             return Err(format!("a failure of row {} of {}", failure.row, rows.len()));
         }
-        failed.push((rows.start + failure.row, Why::new(&failure.code, failure.message)));
+        failed.push((rows.start + failure.row, Why::told(failure.code, failure.message)));
     }
     let mut taken: Vec<Option<Cells>> = vec![None; writes.len()];
     for column in columns {

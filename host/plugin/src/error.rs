@@ -249,6 +249,9 @@ pub enum CallError {
     /// It did not return. Its store is gone; the next call starts a new one.
     #[error("{0}")]
     Crashed(Crash),
+    /// After a crash it could not be started, or the rule not be bound, again. That is no row's fault.
+    #[error("after a crash {0}")]
+    Lost(String),
     /// What it returned breaks the contract of `wit/`.
     #[error("it broke the contract: {0}")]
     Breach(String),

@@ -19,6 +19,7 @@ mod rule;
 mod running;
 mod sandbox;
 mod v0;
+mod words;
 
 pub use column::{Column, ColumnType, Gathered, Misfit, Packed, Scattered, Values, gather, scatter};
 pub use description::{Description, Offer, Parameter, ParameterKind, PluginKind, Shape, Uniqueness};
@@ -30,3 +31,4 @@ pub use limits::{Limits, MAX_COMPONENT};
 pub use load::{Plugin, Source};
 pub use rule::{Failure, Findings, IdentityRule, Needs, Output, Read, Rows, Rule, Verdict, VersionRule};
 pub use running::{Bound, Calls, Running};
+pub use words::one_line;

@@ -232,7 +232,7 @@ fn check_header(bytes: &[u8], origin: &str) -> Result<(), LoadError> {
 
 fn describe(code: &v0::Code, origin: &str) -> Result<Description, LoadError> {
     let limits = Limits::default();
-    let sandbox = Sandbox { plugin: origin.into(), memory: limits.memory, grants: Vec::new(), seed: [0; 32] };
+    let sandbox = Sandbox::new(origin, limits.memory, Vec::new(), [0; 32]);
     let described = code.start(sandbox.open()?, &limits).and_then(|mut guest| {
         guest.state().prepare_without_data(b"describe");
         guest.describe()

@@ -1,7 +1,6 @@
 //! A plugin that runs: its store, the rules bound in it, and a new store after each crash.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sha2::{Digest, Sha256};
@@ -30,7 +29,7 @@ pub struct Calls {
     pub time: Duration,
     /// Calls that ended in a crash.
     pub crashes: u64,
-    /// New stores after a crash or a broken contract.
+    /// New stores after the first: after a crash, a broken contract, or because a clean one was needed.
     pub restarts: u64,
     /// The most linear memory that was in use, in bytes.
     pub memory: usize,
@@ -44,6 +43,8 @@ pub struct Running {
     sandbox: Sandbox,
     guest: Option<Box<dyn Guest>>,
     started: bool,
+    /// The present store was given values.
+    saw_data: bool,
     memory_at_start: usize,
     rules: Vec<Option<Slot>>,
     calls: Calls,
@@ -80,8 +81,7 @@ impl Plugin {
         let mut seed = Sha256::new();
         seed.update(secret);
         seed.update(self.digest);
-        let sandbox =
-            Sandbox { plugin: Arc::from(name), memory: limits.memory, grants, seed: seed.finalize().into() };
+        let sandbox = Sandbox::new(name, limits.memory, grants, seed.finalize().into());
         // Grants are tried now: later they could only be refused in the middle of the stream.
         drop(sandbox.open()?);
         Ok(Running {
@@ -90,6 +90,7 @@ impl Plugin {
             sandbox,
             guest: None,
             started: false,
+            saw_data: false,
             memory_at_start: 0,
             rules: Vec::new(),
             calls: Calls::default(),
@@ -196,6 +197,7 @@ impl Running {
     pub fn discard(&mut self) {
         self.calls = self.calls();
         self.guest = None;
+        self.saw_data = false;
         for slot in self.rules.iter_mut().flatten() {
             slot.handle = None;
         }
@@ -222,6 +224,10 @@ impl Running {
 
     fn bind(&mut self, rule: Rule) -> Result<(Bound, Answer), CallError> {
         let id = identity(&rule);
+        // What `bind` says, a refusal or a line for the log, is shown: it must come out of a store without values.
+        if self.saw_data {
+            self.discard();
+        }
         let bound = self.guest().and_then(|guest| {
             guest.state().prepare_without_data(&id);
             guest.bind(&rule)
@@ -251,6 +257,7 @@ impl Running {
         let committed_at = rows.committed_at.first().copied().unwrap_or(0);
         let seed = rows.seed;
         let start = Instant::now();
+        self.saw_data = true;
         let result = self.guest().and_then(|guest| {
             guest.state().prepare(committed_at, &id, seed);
             call(guest, handle, rows)
@@ -290,12 +297,17 @@ impl Running {
         }
         let (rule, before) = (slot.rule.clone(), slot.answer.clone());
         let again = self.guest().and_then(|guest| {
-            guest.state().prepare_without_data(&id);
+            guest.state().prepare_again(&id);
             guest.bind(&rule)
         });
-        let (handle, answer) = again.inspect_err(|error| self.after(error))?;
+        let (handle, answer) = again.inspect_err(|error| self.after(error)).map_err(|error| match error {
+            CallError::Crashed(crash) => CallError::Lost(format!("it cannot be bound again: {crash}")),
+            // Its words may hold a value now.
+            CallError::Refused(_) => CallError::Lost("it refuses a rule that it took the first time".into()),
+            other => other,
+        })?;
         if answer != before {
-            return Err(CallError::Breach("`bind` answers otherwise than the first time".into()));
+            return Err(CallError::Lost("`bind` answers otherwise than the first time".into()));
         }
         if let Some(slot) = self.rules.get_mut(bound.0).and_then(Option::as_mut) {
             slot.handle = Some(handle);

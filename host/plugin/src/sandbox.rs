@@ -21,16 +21,14 @@ use random::Random;
 use crate::{Grant, LoadError};
 
 /// What a plugin is let in with.
-#[derive(Clone, Debug)]
 pub(crate) struct Sandbox {
     /// Its name, for log lines.
     pub(crate) plugin: Arc<str>,
-    /// Most bytes of linear memory.
-    pub(crate) memory: usize,
-    /// What is open.
-    pub(crate) grants: Vec<Grant>,
-    /// From the pipeline's secret and the plugin's digest.
-    pub(crate) seed: [u8; 32],
+    memory: usize,
+    grants: Vec<Grant>,
+    seed: [u8; 32],
+    /// One for all stores, so that a plugin that crashes has no more lines than another.
+    log: Log,
 }
 
 /// What a store owns.
@@ -47,14 +45,25 @@ pub(crate) struct State {
 }
 
 impl Sandbox {
+    /// For the plugin of this name: most bytes of memory, what is open, and a seed from the pipeline's secret and the
+    /// plugin's digest.
+    pub(crate) fn new(plugin: &str, memory: usize, grants: Vec<Grant>, seed: [u8; 32]) -> Self {
+        let plugin = Arc::from(plugin);
+        let log = Log::new(Arc::clone(&plugin));
+        Self { plugin, memory, grants, seed, log }
+    }
+
     /// A fresh state for a store.
     pub(crate) fn open(&self) -> Result<State, LoadError> {
         let time = Time::new(self.grants.contains(&Grant::Clock));
         let random = Random::new(self.seed);
-        let log = Log::new(Arc::clone(&self.plugin));
+        let log = self.log.clone();
+        log.during_data(false);
         let mut wasi = WasiCtxBuilder::new();
         wasi.stdout(log.stream("stdout")).stderr(log.stream("stderr"));
         wasi.wall_clock(time.clone());
+        // A call of the host's is not interrupted: it must not take long.
+        wasi.max_random_size(RANDOM);
         wasi.allow_tcp(false).allow_udp(false).allow_ip_name_lookup(false);
         if !self.grants.contains(&Grant::Random) {
             wasi.secure_random(random.clone()).insecure_random(random.clone());
@@ -77,7 +86,9 @@ impl Sandbox {
             }
         }
         let memory = Memory { limit: self.memory, used: 0, denied: false };
-        Ok(State { wasi: wasi.build(), table: ResourceTable::new(), memory, time, random, log })
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(RESOURCES);
+        Ok(State { wasi: wasi.build(), table, memory, time, random, log })
     }
 
     fn refused(&self, grant: &Grant, reason: &str) -> LoadError {
@@ -97,7 +108,13 @@ impl State {
         self.log.during_data(true);
     }
 
-    /// Before a call that sees no data.
+    /// Before a rule is bound again, beside others that may have seen data.
+    pub(crate) fn prepare_again(&mut self, rule: &[u8]) {
+        self.random.reseed(rule, 0);
+        self.log.during_data(true);
+    }
+
+    /// Before a call in a store that has seen no data.
     pub(crate) fn prepare_without_data(&mut self, rule: &[u8]) {
         self.random.reseed(rule, 0);
         self.log.during_data(false);
@@ -110,7 +127,13 @@ impl WasiView for State {
     }
 }
 
-/// Counts linear memory over all memories of a store.
+/// Most things of the host (timers, streams) that a plugin may hold.
+const RESOURCES: usize = 1_000;
+
+/// Most random bytes in one call.
+const RANDOM: u64 = 1 << 20;
+
+/// Counts memory over all linear memories and tables of a store.
 #[derive(Debug)]
 pub(crate) struct Memory {
     limit: usize,
@@ -120,9 +143,9 @@ pub(crate) struct Memory {
     pub(crate) denied: bool,
 }
 
-impl ResourceLimiter for Memory {
-    fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
-        let used = self.used.saturating_add(desired.saturating_sub(current));
+impl Memory {
+    fn take(&mut self, more: usize) -> wasmtime::Result<bool> {
+        let used = self.used.saturating_add(more);
         if used > self.limit {
             self.denied = true;
             // A refusal that the guest could see would be one more behaviour to test. A trap is plain.
@@ -131,9 +154,15 @@ impl ResourceLimiter for Memory {
         self.used = used;
         Ok(true)
     }
+}
 
-    fn table_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
-        Ok(desired <= 1 << 20)
+impl ResourceLimiter for Memory {
+    fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+        self.take(desired.saturating_sub(current))
+    }
+
+    fn table_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+        self.take(desired.saturating_sub(current).saturating_mul(size_of::<usize>()))
     }
 
     fn instances(&self) -> usize {

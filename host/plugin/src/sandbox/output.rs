@@ -10,6 +10,8 @@ use wasmtime_wasi::async_trait;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 
+use crate::words::one_line;
+
 /// The longest line, in bytes.
 const LINE: usize = 4096;
 
@@ -63,7 +65,7 @@ impl Log {
             return;
         }
         let level = if self.data.load(Ordering::Relaxed) { Level::Debug.min_of(level) } else { level };
-        let (plugin, text) = (self.plugin.as_ref(), cut(text));
+        let (plugin, text) = (self.plugin.as_ref(), one_line(text, LINE));
         match level {
             Level::Trace => tracing::trace!(plugin, "{text}"),
             Level::Debug => tracing::debug!(plugin, "{text}"),
@@ -75,8 +77,8 @@ impl Log {
 
     fn stream_line(&self, stream: &'static str, bytes: &[u8]) {
         if self.admit() {
-            let text = String::from_utf8_lossy(bytes);
-            tracing::debug!(plugin = self.plugin.as_ref(), stream, "{}", cut(&text));
+            let text = one_line(&String::from_utf8_lossy(bytes), LINE);
+            tracing::debug!(plugin = self.plugin.as_ref(), stream, "{text}");
         }
     }
 
@@ -107,14 +109,6 @@ impl Level {
     fn min_of(self, other: Self) -> Self {
         if other == Self::Trace { other } else { self }
     }
-}
-
-/// At most [`LINE`] bytes, at a character's end.
-fn cut(text: &str) -> &str {
-    if text.len() <= LINE {
-        return text;
-    }
-    text.get(..text.floor_char_boundary(LINE)).unwrap_or_default()
 }
 
 /// stdout or stderr of a plugin.
@@ -183,12 +177,5 @@ mod tests {
         let log = Log::new("p".into());
         let admitted = (0..1000).filter(|_| log.admit()).count();
         assert_eq!(admitted, LINES as usize);
-    }
-
-    #[test]
-    fn a_long_line_is_cut_at_a_character() {
-        let text = "é".repeat(LINE);
-        assert_eq!(cut(&text).len(), LINE);
-        assert_eq!(cut(&format!("a{text}")).len(), LINE - 1);
     }
 }
