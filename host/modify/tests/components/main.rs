@@ -8,6 +8,7 @@
 )]
 
 mod filters;
+mod hostile;
 mod isolation;
 mod loading;
 mod transformers;

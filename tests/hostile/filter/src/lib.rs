@@ -65,7 +65,7 @@ impl GuestRowFilter for RowFilter {
             "bind-loop" => loop {
                 std::hint::black_box(());
             },
-            "bind-many-reads" => vec![read; 1_000_000],
+            "bind-many-reads" => vec![read; 100_000],
             _ => vec![read],
         };
         let value = setting("value")?;

@@ -8,6 +8,7 @@ const HARMS: &[&str] = &[
     "loop",
     "panic",
     "recurse",
+    "recurse-in-memory",
     "grow",
     "fewer-rows",
     "more-rows",

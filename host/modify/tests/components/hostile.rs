@@ -1,0 +1,390 @@
+//! Plugins that do harm: the process lives, the row that it was about is alone in what becomes of it, the plugins beside
+//! go on, and no error names a value.
+
+use std::time::{Duration, Instant};
+
+use miette::Diagnostic;
+use plugin::Limits;
+
+use super::*;
+
+/// The value that the plugin does harm on. Nobody may quote it.
+const SECRET: &str = "Zebra-4711-secret";
+
+/// Each harm with the word that the host has for it.
+const HARMS: &[(&str, &str)] = &[
+    ("loop", "time"),
+    ("panic", "panic"),
+    ("panic-that-quotes", "panic"),
+    ("recurse", "stack"),
+    ("recurse-in-memory", "trap"),
+    ("grow", "memory"),
+    ("fewer-rows", "contract"),
+    ("more-rows", "contract"),
+    ("fewer-columns", "contract"),
+    ("more-columns", "contract"),
+    ("other-column", "contract"),
+    ("fewer-ends", "contract"),
+    ("ends-backwards", "contract"),
+    ("ends-beyond", "contract"),
+    ("ends-in-character", "contract"),
+    ("not-utf8", "contract"),
+    ("nul", "contract"),
+    ("other-shape", "contract"),
+    ("unknown-state", "contract"),
+    ("unchanged-state", "contract"),
+    ("more-states", "contract"),
+    ("failure-of-no-row", "contract"),
+    ("too-many-failures", "contract"),
+    ("failure-that-quotes", "failed"),
+    ("refuse-that-quotes", "refused"),
+    ("huge", "output"),
+    ("huge-list", "output"),
+    ("log-flood", "time"),
+    ("drop-twice", "trap"),
+    ("leak-handles", "trap"),
+];
+
+fn hostile(name: &str) -> PluginOptions {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests/hostile/target/components");
+    let file = folder.join(format!("hostile-{name}")).with_extension("wasm");
+    assert!(file.is_file(), "{} is not built: run `guests/build.sh --test-plugins`", file.display());
+    let limits = Limits {
+        memory: 24 << 20,
+        call: Duration::from_millis(50),
+        bind: Duration::from_millis(500),
+        output: 1 << 20,
+        incidents: 0,
+        ..Limits::default()
+    };
+    PluginOptions { limits, ..PluginOptions::new(file) }
+}
+
+fn harm_rule(name: &str) -> ColumnRule {
+    rule(name, json!({ "value": SECRET }))
+}
+
+/// Twenty rows, of which one is the plugin's prey.
+const ROWS: usize = 20;
+const PREY: usize = 13;
+
+fn rows() -> Vec<String> {
+    (0..ROWS)
+        .map(|at| {
+            let name = if at == PREY { SECRET.to_owned() } else { format!("good{at}") };
+            format!("+ {at} person{at}@example.com {name} {at}")
+        })
+        .collect()
+}
+
+fn prey(relation: &Arc<Relation>) -> Batch {
+    let rows = rows();
+    batch(relation, &rows.iter().map(String::as_str).collect::<Vec<_>>())
+}
+
+/// What an honest plugin makes of a row, and what became of the name of the prey.
+fn expected(at: usize, prey: &str) -> String {
+    let name = if at == PREY { prey.to_owned() } else { format!("GOOD{at}") };
+    format!("{at} {name} {at}")
+}
+
+/// The rows without their masked column.
+fn without_email(batch: &Batch) -> Vec<String> {
+    let shown = shown(batch);
+    assert!(shown.iter().all(|row| row.contains('*')), "the plugin beside goes on: {shown:?}");
+    let parts = shown.iter().map(|row| row.split(' ').collect::<Vec<_>>());
+    parts.map(|row| format!("{} {} {}", row[1], row[3], row[4])).collect()
+}
+
+fn chain_of(harm_name: &str, on_error: OnError, users: &Arc<Relation>) -> Chain {
+    let columns = [("name", harm_rule(harm_name)), ("email", mask_email())];
+    bound(&with_error(&columns, on_error, vec![hostile("transformer")]), users)
+}
+
+#[test]
+fn harm_on_one_row_is_that_rows_alone_whatever_the_policy() {
+    let users = users();
+    for (harm, code) in HARMS {
+        for (on_error, name) in
+            [(OnError::Null, Some("-")), (OnError::Drop, None), (OnError::Pass, Some(SECRET))]
+        {
+            let mut chain = chain_of(harm, on_error, &users);
+            let out =
+                chain.apply(prey(&users)).unwrap_or_else(|error| panic!("{harm}, {on_error:?}: {error}"));
+            let want: Vec<String> = (0..ROWS)
+                .filter(|at| *at != PREY || name.is_some())
+                .map(|at| expected(at, name.unwrap_or_default()))
+                .collect();
+            assert_eq!(without_email(&out), want, "{harm}, {on_error:?}, {code}");
+            let counters = chain.counters();
+            let plugin = counters.plugins.iter().find(|plugin| plugin.name == "hostile").unwrap();
+            assert_eq!(plugin.failures.total(), 1, "{harm}, {on_error:?}");
+            // It is as good as new for the next batch.
+            let out = chain.apply(batch(&users, &["+ 1 someone@example.com next 1"])).unwrap();
+            assert_eq!(without_email(&out), ["1 NEXT 1"], "{harm}");
+        }
+    }
+}
+
+#[test]
+fn stop_says_what_where_and_what_to_do_and_quotes_nothing() {
+    let users = users();
+    for (harm, code) in HARMS {
+        let error = chain_of(harm, OnError::Stop, &users).apply(prey(&users)).unwrap_err();
+        assert_eq!(codes(&error), ["modify::row_failed"], "{harm}");
+        let text = error.to_string();
+        let site = format!(
+            "plugin `hostile` cannot handle a row of public.users (column `name`, `{harm}`, row {PREY} of the \
+             transaction committed at 0/A): "
+        );
+        assert!(text.starts_with(&site), "{text}");
+        assert!(text.ends_with(&format!("[{code}]")), "{harm}: {text}");
+        assert!(text.len() < 700 && !text.contains("Zebra") && !text.contains('\n'), "{text}");
+        assert!(error.help().unwrap().to_string().contains("on_error"), "{harm}");
+    }
+}
+
+#[test]
+fn numbers_that_the_column_cannot_hold_are_their_rows_alone() {
+    let users = users();
+    for (harm, code) in
+        [("out-of-range", "out_of_range"), ("not-a-number", "invalid_text"), ("other-shape", "contract")]
+    {
+        let columns = [("tier", rule(harm, json!({ "value": "4711" })))];
+        let options = |on_error| with_error(&columns, on_error, vec![hostile("transformer")]);
+        let three = || batch(&users, &["+ 1 a b 1", "+ 2 a b 4711", "+ 3 a b 3"]);
+        let out = bound(&options(OnError::Null), &users).apply(three()).unwrap();
+        assert_eq!(shown(&out), ["+ 1 a b 1", "+ 2 a b -", "+ 3 a b 3"], "{harm}");
+        let error = bound(&options(OnError::Stop), &users).apply(three()).unwrap_err().to_string();
+        assert!(error.ends_with(&format!("[{code}]")) && error.contains("column `tier`"), "{error}");
+        assert!(!error.contains("4711") && !error.contains(&i64::MAX.to_string()), "{error}");
+    }
+}
+
+#[test]
+fn old_keys_of_a_row_that_a_plugin_does_harm_on_do_not_leave_raw() {
+    let users = users_full();
+    for harm in ["panic", "not-utf8", "refuse-that-quotes"] {
+        let mut chain = chain_of(harm, OnError::Null, &users);
+        let change = format!("= 1 someone@example.com {SECRET} 1 > 1 someone@example.com next 1");
+        let gone = format!("! 2 someone@example.com {SECRET} 1");
+        let out = shown(&chain.apply(batch(&users, &[&change, &gone])).unwrap());
+        assert!(out.iter().all(|row| !row.contains(SECRET)), "{harm}: {out:?}");
+        assert!(out[0].ends_with("NEXT 1"), "{harm}: {out:?}");
+    }
+}
+
+#[test]
+fn what_a_plugin_says_of_one_row_does_not_tell_another() {
+    let users = users();
+    let error = chain_of("failure-of-another-row", OnError::Stop, &users)
+        .apply(prey(&users))
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("row 0 of the transaction") && error.contains("is withheld"), "{error}");
+    assert!(!error.contains("Zebra"), "{error}");
+}
+
+#[test]
+fn harm_in_bind_is_refused_before_a_row_flows() {
+    let users = users();
+    for (harm, code, says) in [
+        ("bind-loop", "modify::plugin_defect", "crashed in `bind`: it ran longer than 500ms"),
+        ("bind-panic", "modify::plugin_defect", "crashed in `bind`: it panicked"),
+        ("bind-grow", "modify::plugin_defect", "crashed in `bind`: it wanted more than 24 MiB of memory"),
+        ("bind-huge", "modify::plugin_defect", "crashed in `bind`: it gave back more than 1048576 bytes"),
+        ("bind-many-reads", "modify::plugin_defect", "reads 100000 columns of a table with 4"),
+        ("bind-reads-beyond", "modify::plugin_defect", "reads column 9999, which the table does not have"),
+        ("bind-writes-beyond", "modify::plugin_defect", "writes column 9999, which the table does not have"),
+        ("bind-dead", "modify::plugin_defect", "crashed in `bind`: it trapped (unknown handle index"),
+        (
+            "bind-refuse-in-lines",
+            "modify::refused",
+            "refuses it: no 2026-01-01T00:00:00Z ERROR a line of its own [2J",
+        ),
+    ] {
+        let columns = [("name", harm_rule(harm)), ("email", mask_email())];
+        let mut chain =
+            Chain::load(&with_error(&columns, OnError::Null, vec![hostile("transformer")])).unwrap();
+        let start = Instant::now();
+        let error = chain.bind(&[Arc::clone(&users)]).unwrap_err();
+        assert_eq!(codes(&error), [code], "{harm}: {error}");
+        let text = error.to_string();
+        assert!(
+            text.starts_with("public.users.name: plugin `hostile` ") && text.contains(says),
+            "{harm}: {text}"
+        );
+        assert!(error.help().is_some(), "{harm}");
+        assert!(start.elapsed() < Duration::from_secs(5), "{harm}: {:?}", start.elapsed());
+    }
+}
+
+#[test]
+fn an_endless_loop_in_a_thousand_rows_costs_its_limit_once_for_each_halving() {
+    let users = users();
+    let mut chain = chain_of("loop", OnError::Drop, &users);
+    let rows: Vec<String> = (0..1_000)
+        .map(|at| format!("+ {at} someone@example.com {} {at}", if at == 577 { SECRET } else { "good" }))
+        .collect();
+    let start = Instant::now();
+    let out = chain.apply(batch(&users, &rows.iter().map(String::as_str).collect::<Vec<_>>())).unwrap();
+    let took = start.elapsed();
+    assert_eq!(out.rows(), 999);
+    let counters = chain.counters();
+    let plugin = counters.plugins.iter().find(|plugin| plugin.name == "hostile").unwrap();
+    // 1000, 500, 250, 125, 63, 32, 16, 8, 4, 2, 1 rows.
+    assert!(plugin.crashes <= 11, "{plugin:?}");
+    // The clock of the limit ticks every 10 ms.
+    assert!(took < Duration::from_millis(11 * (50 + 20) + 2_000), "{took:?}");
+}
+
+#[test]
+fn a_plugin_that_cannot_be_started_again_stops_and_no_other_row_pays() {
+    let users = users();
+    let folder = tempfile::tempdir().unwrap();
+    let mut plugin = hostile("transformer");
+    plugin.grants = vec![format!("read:{}", folder.path().display()).parse().unwrap()];
+    let mut chain = bound(&with_error(&[("name", harm_rule("panic"))], OnError::Drop, vec![plugin]), &users);
+    let rest = || batch(&users, &["+ 1 a b 1", "+ 2 a c 2"]);
+    assert_eq!(chain.apply(rest()).unwrap().rows(), 2);
+    folder.close().unwrap();
+    let error = chain.apply(prey(&users)).unwrap_err();
+    assert_eq!(codes(&error), ["modify::plugin_lost"]);
+    let text = error.to_string();
+    assert!(
+        text.starts_with("plugin `hostile` is lost to public.users (column `name`, `panic`): "),
+        "{text}"
+    );
+    assert!(error.help().unwrap().to_string().contains("grants"));
+    let counters = chain.counters();
+    assert_eq!((counters.plugins[0].failures.dropped, counters.plugins[0].failures.stopped), (0, 1));
+}
+
+#[test]
+fn a_filter_that_answers_wrongly_is_wrong_about_that_row_alone() {
+    let users = users_full();
+    for (harm, code) in [
+        ("fewer", "contract"),
+        ("more", "contract"),
+        ("neither", "contract"),
+        ("panic", "panic"),
+        ("loop", "time"),
+        ("huge", "output"),
+    ] {
+        let mut filter = hostile("filter");
+        filter.offer = Some(harm.into());
+        filter.settings = json!({ "column": "name", "value": SECRET }).as_object().unwrap().clone();
+        let options = |on_error| with_error(&[("email", mask_email())], on_error, vec![filter.clone()]);
+        let out = bound(&options(OnError::Drop), &users).apply(prey(&users)).unwrap();
+        let names: Vec<String> = without_email(&out);
+        let want: Vec<String> =
+            (0..ROWS).filter(|at| *at != PREY).map(|at| format!("{at} good{at} {at}")).collect();
+        assert_eq!(names, want, "{harm}");
+        // To let it pass unasked would be a leak: every other policy stops.
+        for on_error in [OnError::Stop, OnError::Null, OnError::Pass] {
+            let error = bound(&options(on_error), &users).apply(prey(&users)).unwrap_err();
+            let text = error.to_string();
+            assert_eq!(codes(&error), ["modify::row_failed"], "{harm}");
+            assert!(
+                text.contains("public.users (filter by row, row 13") && text.ends_with(&format!("[{code}]")),
+                "{text}"
+            );
+            assert!(!text.contains("Zebra"), "{text}");
+        }
+    }
+}
+
+#[test]
+fn a_filter_that_does_harm_in_bind_is_refused() {
+    let users = users_full();
+    for (harm, says) in
+        [("bind-loop", "it ran longer than 500ms"), ("bind-many-reads", "reads 100000 columns")]
+    {
+        let mut filter = hostile("filter");
+        filter.offer = Some(harm.into());
+        filter.settings = json!({ "column": "name", "value": "x" }).as_object().unwrap().clone();
+        let mut chain = Chain::load(&Options { plugins: vec![filter], ..Options::default() }).unwrap();
+        let error = chain.bind(&[Arc::clone(&users)]).unwrap_err();
+        assert_eq!(codes(&error), ["modify::plugin_defect"]);
+        assert!(error.to_string().contains(says), "{error}");
+    }
+}
+
+#[test]
+fn an_injector_that_answers_wrongly_stops_at_that_row() {
+    let users = users();
+    let injector = |harm: &str| {
+        let mut injector = hostile("injector");
+        injector.offer = Some(harm.into());
+        injector.settings = json!({ "value": SECRET }).as_object().unwrap().clone();
+        Options { plugins: vec![injector], ..Options::default() }
+    };
+    let changes = ["+ a a b 1".to_owned(), format!("+ {SECRET} a b 2"), "+ c a b 3".to_owned()];
+    let three = || batch(&users, &changes.iter().map(String::as_str).collect::<Vec<_>>());
+    let out = bound(&injector("none"), &users).apply(three()).unwrap();
+    assert_eq!(out.chunks[0].versions, [0, 1, 2]);
+    for (harm, subject, code) in [
+        ("fewer-identities", "identity", "contract"),
+        ("more-identities", "identity", "contract"),
+        ("identities-backwards", "identity", "contract"),
+        ("identities-beyond", "identity", "contract"),
+        ("identities-not-utf8", "identity", "contract"),
+        ("panic", "identity", "panic"),
+        ("fewer-versions", "version", "contract"),
+        ("more-versions", "version", "contract"),
+    ] {
+        let error = bound(&injector(harm), &users).apply(three()).unwrap_err();
+        assert_eq!(codes(&error), ["modify::row_failed"], "{harm}");
+        let text = error.to_string();
+        assert!(text.contains(&format!("public.users ({subject}, row 1 ")), "{harm}: {text}");
+        assert!(text.ends_with(&format!("[{code}]")) && !text.contains("Zebra"), "{harm}: {text}");
+    }
+    let mut chain = Chain::load(&injector("bind-columns-beyond")).unwrap();
+    let error = chain.bind(&[users]).unwrap_err();
+    assert_eq!(codes(&error), ["modify::plugin_defect"]);
+}
+
+/// A batch that is delivered again gives the same bytes, also to a plugin that asks for the clock, for random numbers
+/// and for sleep: without a grant it has the commit time, numbers that follow from the row, and no sleep.
+#[test]
+fn a_batch_that_is_delivered_again_gives_the_same_bytes_whatever_a_plugin_asks_for() {
+    let users = users();
+    let columns = [("name", rule("look", json!({})))];
+    let run = |secret: &[u8]| {
+        let options = Options {
+            secret: secret.to_vec(),
+            ..with_error(&columns, OnError::Stop, vec![user("look-around")])
+        };
+        let mut chain = bound(&options, &users);
+        let batches = [
+            batch(&users, &["+ 1 a random 1", "+ 2 a time 2", "+ 3 a sleep 3"]),
+            batch(&users, &["+ 4 a time 4", "= 5 a random 5"]),
+        ];
+        batches.map(|batch| shown(&chain.apply(batch).unwrap()))
+    };
+    let first = run(b"one");
+    assert_eq!(first, run(b"one"));
+    let number: u64 = first[0][0].split(' ').nth(3).unwrap().parse().unwrap();
+    assert_ne!(number, 0);
+    assert_eq!(first[0][1], "+ 2 a 1000000 2", "the commit time");
+    assert_ne!(first[0][0], run(b"two")[0][0], "another pipeline draws other numbers");
+}
+
+/// Whatever is not a plugin of this version is refused by name at the start, all of it at once.
+#[test]
+fn components_that_do_not_fit_are_refused_together_at_the_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let cut = folder.path().join("cut.wasm");
+    let whole = std::fs::read(&user("trap").file).unwrap();
+    std::fs::write(&cut, &whole[..whole.len() / 2]).unwrap();
+    let plugins = vec![user("other-world"), user("other-version"), PluginOptions::new(cut), user("upper")];
+    let error =
+        Chain::load(&with_error(&[("name", rule("upper", json!({})))], OnError::Stop, plugins)).unwrap_err();
+    assert_eq!(codes(&error), ["plugin::other_world", "plugin::other_version", "plugin::invalid"]);
+    let text = error.to_string();
+    for says in
+        ["3 problems", "other-world.wasm", "it exports greet", "other-version.wasm", "0.9.0", "cut.wasm"]
+    {
+        assert!(text.contains(says), "{says}: {text}");
+    }
+}
