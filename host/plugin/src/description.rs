@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
+use crate::words::hidden;
+
 /// The form in which a plugin asks for a column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Shape {
@@ -144,6 +146,12 @@ pub struct Description {
     pub offers: Vec<Offer>,
 }
 
+/// The longest name, in bytes.
+const NAME: usize = 100;
+
+/// The most that a plugin may say of itself, in bytes; an entry of a list counts as some.
+const WORDS: usize = 256 << 10;
+
 impl Description {
     /// An offer by name.
     #[must_use]
@@ -156,6 +164,13 @@ impl Description {
         if self.name.trim().is_empty() {
             return Some("it has no name".into());
         }
+        let weight = self.weight();
+        if weight > WORDS {
+            return Some(format!("it takes {weight} bytes to do so, and {WORDS} are allowed"));
+        }
+        if let Some(flaw) = unfit(&self.name).or_else(|| unfit(&self.version)) {
+            return Some(format!("its name or version {flaw}"));
+        }
         if self.offers.is_empty() {
             return Some("it offers nothing".into());
         }
@@ -163,6 +178,9 @@ impl Description {
         for offer in &self.offers {
             if offer.name.trim().is_empty() {
                 return Some("an offer has no name".into());
+            }
+            if let Some(flaw) = unfit(&offer.name) {
+                return Some(format!("the name of an offer {flaw}"));
             }
             if !seen.insert(offer.name.as_str()) {
                 return Some(format!("the offer `{}` is there twice", offer.name));
@@ -184,10 +202,37 @@ impl Description {
     }
 }
 
+impl Description {
+    fn weight(&self) -> usize {
+        let parameter = |parameter: &Parameter| {
+            let allowed: usize = parameter.one_of.iter().map(|text| text.len() + 16).sum();
+            let default = parameter.default.as_ref().map_or(0, String::len);
+            64 + parameter.name.len() + parameter.summary.len() + default + allowed
+        };
+        let offer = |offer: &Offer| {
+            let parameters: usize = offer.parameters.iter().map(parameter).sum();
+            64 + offer.name.len() + offer.summary.len() + offer.accepts.len() + parameters
+        };
+        let offers: usize = self.offers.iter().map(offer).sum();
+        self.name.len() + self.version.len() + self.summary.len() + offers
+    }
+}
+
+/// Why a name cannot stand in the lines of a log.
+fn unfit(name: &str) -> Option<String> {
+    if name.len() > NAME {
+        return Some(format!("is longer than {NAME} bytes"));
+    }
+    name.contains(hidden).then(|| "has control characters".to_owned())
+}
+
 impl Parameter {
     fn flaw(&self) -> Option<String> {
         if self.name.trim().is_empty() {
             return Some("a parameter has no name".into());
+        }
+        if let Some(flaw) = unfit(&self.name) {
+            return Some(format!("the name of a parameter {flaw}"));
         }
         let not_json = |text: &String| serde_json::from_str::<serde_json::Value>(text).is_err();
         if self.default.as_ref().is_some_and(not_json) || self.one_of.iter().any(not_json) {
@@ -222,6 +267,13 @@ mod tests {
         assert_eq!(description(vec![]).flaw().unwrap(), "it offers nothing");
         assert_eq!(description(vec![offer("a"), offer("a")]).flaw().unwrap(), "the offer `a` is there twice");
         assert_eq!(description(vec![offer(" ")]).flaw().unwrap(), "an offer has no name");
+        assert_eq!(
+            description(vec![offer("a\nb")]).flaw().unwrap(),
+            "the name of an offer has control characters"
+        );
+        assert!(description(vec![offer(&"a".repeat(101))]).flaw().unwrap().contains("longer than 100 bytes"));
+        let many = (0..5_000).map(|at| offer(&at.to_string())).collect();
+        assert!(description(many).flaw().unwrap().contains("262144 are allowed"));
         let mut bad = offer("a");
         bad.parameters.push(Parameter {
             name: "n".into(),

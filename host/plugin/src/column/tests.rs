@@ -194,3 +194,95 @@ fn a_date_beyond_64_bits_of_microseconds_is_unreadable_and_seen_as_null() {
     assert_eq!(gathered.unreadable, [0]);
     assert_eq!(gathered.column.states.as_ref(), [1, 0]);
 }
+
+/// A column as a plugin that means harm may give it: mostly of the right length, rarely in order.
+fn garbage(count: usize) -> impl Strategy<Value = Column<'static>> {
+    let length = prop_oneof![6 => Just(count), 1 => 0..count + 3];
+    let packed =
+        (length.clone(), proptest::collection::vec(prop_oneof![9 => 1_u8..128, 1 => any::<u8>()], 0..40))
+            .prop_flat_map(|(length, data)| {
+                let most = u32::try_from(data.len()).unwrap();
+                let end = prop_oneof![8 => 0..=most, 1 => Just(most), 1 => any::<u32>()];
+                (proptest::collection::vec(end, length), Just(data), any::<bool>(), any::<bool>())
+            })
+            .prop_map(|(mut ends, data, sorted, whole)| {
+                if sorted {
+                    ends.sort_unstable();
+                }
+                if let (Some(last), true) = (ends.last_mut(), whole) {
+                    *last = u32::try_from(data.len()).unwrap();
+                }
+                Packed { ends: Cow::Owned(ends), data: Cow::Owned(data) }
+            })
+            .boxed();
+    let states = prop_oneof![
+        2 => Just(Vec::new()),
+        4 => proptest::collection::vec(0_u8..2, count),
+        1 => proptest::collection::vec(0_u8..5, 0..count + 3),
+    ];
+    let numbers = proptest::collection::vec;
+    let values = prop_oneof![
+        4 => packed.clone().prop_map(Values::Text),
+        2 => packed.prop_map(Values::Bytes),
+        2 => length.clone().prop_flat_map(move |n| numbers(any::<i64>(), n)).prop_map(|v| Values::Ints(v.into())),
+        2 => length.clone().prop_flat_map(|n| proptest::collection::vec(any::<f64>(), n)).prop_map(|v| Values::Floats(v.into())),
+        2 => length.prop_flat_map(|n| proptest::collection::vec(0_u8..4, n)).prop_map(|v| Values::Bools(v.into())),
+    ];
+    (states, values).prop_map(|(states, values)| Column { at: 0, states: Cow::Owned(states), values })
+}
+
+fn any_kind() -> impl Strategy<Value = ColumnType> {
+    prop_oneof![
+        Just(ColumnType::Bool),
+        Just(ColumnType::Bytea),
+        Just(ColumnType::Int(16)),
+        Just(ColumnType::Int(64)),
+        Just(ColumnType::Float4),
+        Just(ColumnType::Float8),
+        Just(ColumnType::Date),
+        Just(ColumnType::Timestamp),
+        Just(ColumnType::TimestampTz),
+        Just(ColumnType::Uuid),
+        Just(ColumnType::Text(None)),
+        Just(ColumnType::Text(Some(3))),
+        Just(ColumnType::Other),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(4_000))]
+
+    #[test]
+    fn garbage_is_refused_or_well_formed(
+        (column, states) in (0_usize..9).prop_flat_map(|count| (garbage(count), proptest::collection::vec(0_u8..3, count))),
+        kind in any_kind(),
+        before in 0_usize..3,
+    ) {
+        let count = states.len();
+        let state = |state: &u8| match state {
+            0 => Value::Present(b"7".as_slice()),
+            1 => Value::Null,
+            _ => Value::Unchanged,
+        };
+        let source: Cells = std::iter::repeat_n(Value::Null, before).chain(states.iter().map(state)).collect();
+        match scatter(column, kind, &source, before..before + count) {
+            Err(reason) => prop_assert!(!reason.is_empty() && reason.len() < 200, "{reason}"),
+            Ok(Scattered { cells, misfits }) => {
+                prop_assert_eq!(cells.len(), count);
+                prop_assert!(misfits.iter().all(|misfit| misfit.row < count));
+                // The parts are a column, and no value is where none was.
+                let parts = (cells.states().to_vec(), cells.ends().to_vec(), cells.data().to_vec());
+                prop_assert!(Cells::from_parts(parts.0, parts.1, parts.2.into(), count).is_ok());
+                for (row, state) in states.iter().enumerate() {
+                    match (state, cells.get(row)) {
+                        (0, Value::Present(text)) => {
+                            prop_assert!(std::str::from_utf8(text).is_ok() && !text.contains(&0), "row {row}");
+                        }
+                        (0 | 1, Value::Null) | (2, Value::Unchanged) => {}
+                        (state, _) => prop_assert!(false, "row {row} was {state}"),
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,5 +1,5 @@
-//! The plugin host against real components: the standard ones and those of `tests/plugins`. `make guests` builds
-//! them.
+//! The plugin host against real components: the standard ones and those of `tests/plugins` and `tests/hostile`.
+//! `guests/build.sh --test-plugins` builds them.
 
 #![allow(
     clippy::unwrap_used,
@@ -10,6 +10,8 @@
 
 mod bad_files;
 mod calls;
+mod hostile;
+mod raw;
 mod sandbox;
 
 use std::path::PathBuf;
@@ -29,13 +31,17 @@ fn user(name: &str) -> PathBuf {
     component("tests/plugins/target/components", name)
 }
 
+fn hostile(name: &str) -> PathBuf {
+    component("tests/hostile/target/components", &format!("hostile-{name}"))
+}
+
 fn component(folder: &str, name: &str) -> PathBuf {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
         .join("../..")
         .join(folder)
         .join(name)
         .with_extension("wasm");
-    assert!(path.is_file(), "{} is not built: run `make guests`", path.display());
+    assert!(path.is_file(), "{} is not built: run `guests/build.sh --test-plugins`", path.display());
     path
 }
 

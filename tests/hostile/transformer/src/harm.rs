@@ -3,7 +3,7 @@
 use std::hint::black_box;
 
 use crate::Transform;
-use crate::exports::pgstream::plugin::transformer::{self, GuestTransform as _, Needs, Output, Read};
+use crate::exports::pgstream::plugin::transformer::{self, GuestTransform as _, Needs, Output, Read, Rows};
 use crate::pgstream::plugin::data::{Column, Failure, Packed, Shape, Values};
 use crate::pgstream::plugin::host::{Level, log};
 
@@ -135,6 +135,73 @@ pub fn on_row(harm: &str, value: &str, row: usize, count: u32, mut good: Output)
         _ => {}
     }
     Ok(good)
+}
+
+/// Anything that the types allow, as the text of the row has it.
+pub fn garbage(text: &str, rows: Rows) -> Result<Output, String> {
+    let mut dice = Dice(
+        text.bytes()
+            .fold(0x9E37_79B9_7F4A_7C15, |sum, byte| (sum ^ u64::from(byte)).wrapping_mul(0x100_0000_01B3)),
+    );
+    let count = rows.count as usize;
+    let target = rows.columns[0].at;
+    let columns = (0..dice.rarely(1, 3)).map(|_| Column {
+        at: if dice.one_in(8) { dice.below(9) as u16 } else { target },
+        states: if dice.one_in(2) {
+            vec![]
+        } else {
+            (0..dice.rarely(count, 4)).map(|_| dice.below(4) as u8).collect()
+        },
+        values: match dice.below(12) {
+            0 => Values::Ints((0..dice.rarely(count, 4)).map(|_| dice.next() as i64).collect()),
+            1 => Values::Floats((0..dice.rarely(count, 4)).map(|_| f64::from_bits(dice.next())).collect()),
+            2 => Values::Bools((0..dice.rarely(count, 4)).map(|_| dice.below(4) as u8).collect()),
+            3 => Values::Bytes(dice.packed(count)),
+            _ => Values::Text(dice.packed(count)),
+        },
+    });
+    let columns = columns.collect();
+    let failures =
+        (0..dice.rarely(0, 3)).map(|_| failure(dice.below(count as u64 + 2) as u32, text)).collect();
+    Ok(Output { columns, failures })
+}
+
+/// xorshift64.
+struct Dice(u64);
+
+impl Dice {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+
+    fn below(&mut self, end: u64) -> u64 {
+        self.next() % end.max(1)
+    }
+
+    fn one_in(&mut self, of: u64) -> bool {
+        self.below(of) == 0
+    }
+
+    /// Mostly that number, else one near it.
+    fn rarely(&mut self, number: usize, most: u64) -> usize {
+        if self.one_in(6) { number + self.below(most) as usize } else { number }
+    }
+
+    fn packed(&mut self, count: usize) -> Packed {
+        let data: Vec<u8> = (0..self.below(30)).map(|_| if self.one_in(20) { 0xC3 } else { b'a' }).collect();
+        let mut ends: Vec<u32> =
+            (0..self.rarely(count, 3)).map(|_| self.below(data.len() as u64 + 1) as u32).collect();
+        if !self.one_in(4) {
+            ends.sort_unstable();
+        }
+        if let (Some(last), false) = (ends.last_mut(), self.one_in(4)) {
+            *last = data.len() as u32;
+        }
+        Packed { ends, data }
+    }
 }
 
 fn for_ever() -> ! {

@@ -51,8 +51,12 @@ impl GuestTransform for Transform {
 
     fn apply(&self, rows: Rows) -> Result<Output, String> {
         let target = rows.columns.first().ok_or("the column did not come")?;
-        let hit =
-            (0..rows.count as usize).find(|&row| text_of(target, row).is_some_and(|text| text == self.value));
+        let is_prey =
+            |text: String| text == self.value || (self.harm == "garbage" && text.starts_with(&self.value));
+        let hit = (0..rows.count as usize).find(|&row| text_of(target, row).is_some_and(is_prey));
+        if let (Some(row), "garbage") = (hit, self.harm.as_str()) {
+            return harm::garbage(&text_of(target, row).unwrap_or_default(), rows);
+        }
         let Rows { columns, count, .. } = rows;
         let good = Output { columns: columns.into_iter().map(in_capitals).collect(), failures: vec![] };
         match hit {

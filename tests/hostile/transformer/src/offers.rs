@@ -50,6 +50,7 @@ const HARMS: &[&str] = &[
     "bind-dead",
     "bind-log-flood",
     "bind-refuse-in-lines",
+    "garbage",
     "none",
 ];
 
