@@ -2,6 +2,7 @@
 
 mod changes;
 mod faults;
+mod hostile;
 mod large;
 mod operations;
 mod plugins;
