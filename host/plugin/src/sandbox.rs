@@ -110,12 +110,14 @@ impl State {
 
     /// Before a rule is bound again, beside others that may have seen data.
     pub(crate) fn prepare_again(&mut self, rule: &[u8]) {
+        self.time.set(0);
         self.random.reseed(rule, 0);
         self.log.during_data(true);
     }
 
     /// Before a call in a store that has seen no data.
     pub(crate) fn prepare_without_data(&mut self, rule: &[u8]) {
+        self.time.set(0);
         self.random.reseed(rule, 0);
         self.log.during_data(false);
     }

@@ -1,4 +1,4 @@
-//! The clock of a plugin: commit time on the wall, a counter underneath, and sleeps that end at once.
+//! The clock of a plugin: commit time on the wall, a counter from there on underneath, and sleeps that end at once.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -26,9 +26,11 @@ impl Time {
         Self { system, start: Instant::now(), wall: Arc::default(), count: Arc::default() }
     }
 
-    /// The commit time of the batch in hand, microseconds since 1970 UTC.
+    /// The commit time of the batch in hand, microseconds since 1970 UTC. The counter starts there anew: what a call
+    /// sees must not depend on the calls before it.
     pub(super) fn set(&self, committed_at: i64) {
         self.wall.store(committed_at, Ordering::Relaxed);
+        self.count.store(u64::try_from(committed_at).unwrap_or(0).saturating_mul(1_000), Ordering::Relaxed);
     }
 
     fn monotonic(&self) -> u64 {
