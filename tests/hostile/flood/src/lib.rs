@@ -1,12 +1,12 @@
 //! A transformer that makes the host work and keep things for it: it asks for timers that it never lets go of, and for
-//! random numbers by the million. The text of a row says what.
+//! random numbers by the million. The text of a row says what. It also asks for the clock and one number, straight.
 
 wit_bindgen::generate!({ path: ["../../../wit/v0", "wit"], world: "hostile:flood/flood", generate_all });
 
 use exports::pgstream::plugin::about::{self, Description, Offer, Uniqueness};
 use exports::pgstream::plugin::transformer::{self, GuestTransform, Needs, Output, Read, Rows, Rule};
-use pgstream::plugin::data::{Shape, Values};
-use wasi::clocks::monotonic_clock::subscribe_duration;
+use pgstream::plugin::data::{Column, Packed, Shape, Values};
+use wasi::clocks::monotonic_clock::{now, subscribe_duration};
 use wasi::random::random::get_random_bytes;
 
 struct Flood;
@@ -20,7 +20,8 @@ impl about::Guest for Flood {
             summary: "Floods the host with calls".into(),
             offers: vec![Offer {
                 name: "flood".into(),
-                summary: "timers, random, much-random; any other text comes back".into(),
+                summary: "timers, random, much-random; draw and now are answered, any other text comes back"
+                    .into(),
                 accepts: vec![Shape::Text],
                 uniqueness: Uniqueness::Likely,
                 deterministic: true,
@@ -54,9 +55,28 @@ impl GuestTransform for Transform {
             "much-random" => loop {
                 get_random_bytes(48 << 20);
             },
-            _ => Ok(Output { columns: rows.columns, failures: vec![] }),
+            _ => Ok(Output { columns: rows.columns.into_iter().map(answered).collect(), failures: vec![] }),
         }
     }
+}
+
+/// Each text of `draw` becomes a random number and each of `now` the time, both straight from the host.
+fn answered(column: Column) -> Column {
+    let Values::Text(packed) = column.values else { unreachable!("text was asked for") };
+    let (mut start, mut out) = (0, Packed { ends: vec![], data: vec![] });
+    for end in packed.ends {
+        let text = &packed.data[start..end as usize];
+        match text {
+            b"draw" => {
+                out.data.extend(format!("{:?}", get_random_bytes(8)).bytes().filter(|byte| *byte != b' '))
+            }
+            b"now" => out.data.extend(now().to_string().bytes()),
+            text => out.data.extend(text),
+        }
+        out.ends.push(out.data.len() as u32);
+        start = end as usize;
+    }
+    Column { values: Values::Text(out), ..column }
 }
 
 export!(Flood);
