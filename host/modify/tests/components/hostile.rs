@@ -1,6 +1,8 @@
 //! Plugins that do harm: the process lives, the row that it was about is alone in what becomes of it, the plugins beside
 //! go on, and no error names a value.
 
+mod stages;
+
 use std::time::{Duration, Instant};
 
 use miette::Diagnostic;
@@ -45,7 +47,7 @@ const HARMS: &[(&str, &str)] = &[
     ("leak-handles", "trap"),
 ];
 
-fn hostile(name: &str) -> PluginOptions {
+pub(super) fn hostile(name: &str) -> PluginOptions {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests/hostile/target/components");
     let file = folder.join(format!("hostile-{name}")).with_extension("wasm");
     assert!(file.is_file(), "{} is not built: run `guests/build.sh --test-plugins`", file.display());
@@ -196,41 +198,6 @@ fn what_a_plugin_says_of_one_row_does_not_tell_another() {
 }
 
 #[test]
-fn harm_in_bind_is_refused_before_a_row_flows() {
-    let users = users();
-    for (harm, code, says) in [
-        ("bind-loop", "modify::plugin_defect", "crashed in `bind`: it ran longer than 500ms"),
-        ("bind-panic", "modify::plugin_defect", "crashed in `bind`: it panicked"),
-        ("bind-grow", "modify::plugin_defect", "crashed in `bind`: it wanted more than 24 MiB of memory"),
-        ("bind-huge", "modify::plugin_defect", "crashed in `bind`: it gave back more than 1048576 bytes"),
-        ("bind-many-reads", "modify::plugin_defect", "reads 100000 columns of a table with 4"),
-        ("bind-reads-beyond", "modify::plugin_defect", "reads column 9999, which the table does not have"),
-        ("bind-writes-beyond", "modify::plugin_defect", "writes column 9999, which the table does not have"),
-        ("bind-dead", "modify::plugin_defect", "crashed in `bind`: it trapped (unknown handle index"),
-        (
-            "bind-refuse-in-lines",
-            "modify::refused",
-            "refuses it: no 2026-01-01T00:00:00Z ERROR a line of its own [2J",
-        ),
-    ] {
-        let columns = [("name", harm_rule(harm)), ("email", mask_email())];
-        let mut chain =
-            Chain::load(&with_error(&columns, OnError::Null, vec![impatient(hostile("transformer"), harm)]))
-                .unwrap();
-        let start = Instant::now();
-        let error = chain.bind(&[Arc::clone(&users)]).unwrap_err();
-        assert_eq!(codes(&error), [code], "{harm}: {error}");
-        let text = error.to_string();
-        assert!(
-            text.starts_with("public.users.name: plugin `hostile` ") && text.contains(says),
-            "{harm}: {text}"
-        );
-        assert!(error.help().is_some(), "{harm}");
-        assert!(start.elapsed() < Duration::from_secs(5), "{harm}: {:?}", start.elapsed());
-    }
-}
-
-#[test]
 fn an_endless_loop_in_a_thousand_rows_costs_its_limit_once_for_each_halving() {
     let users = users();
     let mut chain = chain_of("loop", OnError::Drop, &users);
@@ -247,182 +214,6 @@ fn an_endless_loop_in_a_thousand_rows_costs_its_limit_once_for_each_halving() {
     assert!(plugin.crashes <= 11, "{plugin:?}");
     // The clock of the limit ticks every 10 ms.
     assert!(took < Duration::from_millis(11 * (50 + 20) + 2_000), "{took:?}");
-}
-
-#[test]
-fn a_plugin_that_cannot_be_started_again_stops_and_no_other_row_pays() {
-    let users = users();
-    let folder = tempfile::tempdir().unwrap();
-    let mut plugin = hostile("transformer");
-    plugin.grants = vec![format!("read:{}", folder.path().display()).parse().unwrap()];
-    let mut chain = bound(&with_error(&[("name", harm_rule("panic"))], OnError::Drop, vec![plugin]), &users);
-    let rest = || batch(&users, &["+ 1 a b 1", "+ 2 a c 2"]);
-    assert_eq!(chain.apply(rest()).unwrap().rows(), 2);
-    folder.close().unwrap();
-    let error = chain.apply(prey(&users)).unwrap_err();
-    assert_eq!(codes(&error), ["modify::plugin_lost"]);
-    let text = error.to_string();
-    assert!(
-        text.starts_with("plugin `hostile` is lost to public.users (column `name`, `panic`): "),
-        "{text}"
-    );
-    assert!(error.help().unwrap().to_string().contains("grants"));
-    let counters = chain.counters();
-    assert_eq!((counters.plugins[0].failures.dropped, counters.plugins[0].failures.stopped), (0, 1));
-}
-
-#[test]
-fn a_filter_that_answers_wrongly_is_wrong_about_that_row_alone() {
-    let users = users_full();
-    for (harm, code) in [
-        ("fewer", "contract"),
-        ("more", "contract"),
-        ("neither", "contract"),
-        ("panic", "panic"),
-        ("loop", "time"),
-        ("huge", "output"),
-    ] {
-        let mut filter = impatient(hostile("filter"), harm);
-        filter.offer = Some(harm.into());
-        filter.settings = json!({ "column": "name", "value": SECRET }).as_object().unwrap().clone();
-        let options = |on_error| with_error(&[("email", mask_email())], on_error, vec![filter.clone()]);
-        let out = bound(&options(OnError::Drop), &users).apply(prey(&users)).unwrap();
-        let names: Vec<String> = without_email(&out);
-        let want: Vec<String> =
-            (0..ROWS).filter(|at| *at != PREY).map(|at| format!("{at} good{at} {at}")).collect();
-        assert_eq!(names, want, "{harm}");
-        // To let it pass unasked would be a leak: every other policy stops.
-        for on_error in [OnError::Stop, OnError::Null, OnError::Pass] {
-            let error = bound(&options(on_error), &users).apply(prey(&users)).unwrap_err();
-            let text = error.to_string();
-            assert_eq!(codes(&error), ["modify::row_failed"], "{harm}");
-            assert!(
-                text.contains("public.users (filter by row, row 13") && text.ends_with(&format!("[{code}]")),
-                "{text}"
-            );
-            assert!(!text.contains("Zebra"), "{text}");
-        }
-    }
-}
-
-#[test]
-fn a_filter_that_does_harm_in_bind_is_refused() {
-    let users = users_full();
-    for (harm, says) in
-        [("bind-loop", "it ran longer than 500ms"), ("bind-many-reads", "reads 100000 columns")]
-    {
-        let mut filter = impatient(hostile("filter"), harm);
-        filter.offer = Some(harm.into());
-        filter.settings = json!({ "column": "name", "value": "x" }).as_object().unwrap().clone();
-        let mut chain = Chain::load(&Options { plugins: vec![filter], ..Options::default() }).unwrap();
-        let error = chain.bind(&[Arc::clone(&users)]).unwrap_err();
-        assert_eq!(codes(&error), ["modify::plugin_defect"]);
-        assert!(error.to_string().contains(says), "{error}");
-    }
-}
-
-#[test]
-fn an_injector_that_answers_wrongly_stops_at_that_row() {
-    let users = users();
-    let injector = |harm: &str| {
-        let mut injector = hostile("injector");
-        injector.offer = Some(harm.into());
-        injector.settings = json!({ "value": SECRET }).as_object().unwrap().clone();
-        Options { plugins: vec![injector], ..Options::default() }
-    };
-    let changes = ["+ a a b 1".to_owned(), format!("+ {SECRET} a b 2"), "+ c a b 3".to_owned()];
-    let three = || batch(&users, &changes.iter().map(String::as_str).collect::<Vec<_>>());
-    let out = bound(&injector("none"), &users).apply(three()).unwrap();
-    assert_eq!(out.chunks[0].versions, [0, 1, 2]);
-    for (harm, subject, code) in [
-        ("fewer-identities", "identity", "contract"),
-        ("more-identities", "identity", "contract"),
-        ("identities-backwards", "identity", "contract"),
-        ("identities-beyond", "identity", "contract"),
-        ("identities-not-utf8", "identity", "contract"),
-        ("panic", "identity", "panic"),
-        ("fewer-versions", "version", "contract"),
-        ("more-versions", "version", "contract"),
-    ] {
-        let error = bound(&injector(harm), &users).apply(three()).unwrap_err();
-        assert_eq!(codes(&error), ["modify::row_failed"], "{harm}");
-        let text = error.to_string();
-        assert!(text.contains(&format!("public.users ({subject}, row 1 ")), "{harm}: {text}");
-        assert!(text.ends_with(&format!("[{code}]")) && !text.contains("Zebra"), "{harm}: {text}");
-    }
-    let mut chain = Chain::load(&injector("bind-columns-beyond")).unwrap();
-    let error = chain.bind(&[users]).unwrap_err();
-    assert_eq!(codes(&error), ["modify::plugin_defect"]);
-}
-
-/// A batch that is delivered again gives the same bytes, also to a plugin that asks for the clock, for random numbers
-/// and for sleep: without a grant it has the commit time, numbers that follow from the row, and no sleep.
-#[test]
-fn a_batch_that_is_delivered_again_gives_the_same_bytes_whatever_a_plugin_asks_for() {
-    let users = users();
-    let columns = [("name", rule("look", json!({})))];
-    let run = |secret: &[u8]| {
-        let options = Options {
-            secret: secret.to_vec(),
-            ..with_error(&columns, OnError::Stop, vec![user("look-around")])
-        };
-        let mut chain = bound(&options, &users);
-        let batches = [
-            batch(&users, &["+ 1 a random 1", "+ 2 a time 2", "+ 3 a sleep 3"]),
-            batch(&users, &["+ 4 a time 4", "= 5 a random 5"]),
-        ];
-        batches.map(|batch| shown(&chain.apply(batch).unwrap()))
-    };
-    let first = run(b"one");
-    assert_eq!(first, run(b"one"));
-    let number: u64 = first[0][0].split(' ').nth(3).unwrap().parse().unwrap();
-    assert_ne!(number, 0);
-    assert_eq!(first[0][1], "+ 2 a 1000000 2", "the commit time");
-    assert_ne!(first[0][0], run(b"two")[0][0], "another pipeline draws other numbers");
-}
-
-/// After a restart the stream goes on from the middle, with a plugin that has not seen what came before: what it draws
-/// and what time it is must follow from the batch in hand alone.
-#[test]
-fn a_stream_that_starts_again_from_the_middle_gives_the_same_bytes() {
-    let users = users();
-    let options = Options {
-        secret: b"one".to_vec(),
-        ..with_error(&[("name", rule("flood", json!({})))], OnError::Stop, vec![hostile("flood")])
-    };
-    let all = || {
-        let rows = ["+ 1 a draw 1", "+ 2 a now 2", "+ 3 a draw 3", "+ 4 a now 4"];
-        let later = ["+ 5 a now 5", "= 6 a now 6", "+ 7 a draw 7"];
-        [batch(&users, &rows), batch(&users, &later), batch(&users, &rows[..1])]
-    };
-    let shown_by = |skipped: usize| -> Vec<Vec<String>> {
-        let mut chain = bound(&options, &users);
-        all().into_iter().skip(skipped).map(|batch| shown(&chain.apply(batch).unwrap())).collect()
-    };
-    let whole = shown_by(0);
-    assert_eq!(whole, shown_by(0));
-    assert_eq!(whole[1..], shown_by(1));
-    assert_eq!(whole[2..], shown_by(2));
-    assert_ne!(whole[0][0], whole[0][2].replace("3", "1"), "two rows draw two numbers");
-}
-
-/// Whatever is not a plugin of this version is refused by name at the start, all of it at once.
-#[test]
-fn components_that_do_not_fit_are_refused_together_at_the_start() {
-    let folder = tempfile::tempdir().unwrap();
-    let cut = folder.path().join("cut.wasm");
-    let whole = std::fs::read(&user("trap").file).unwrap();
-    std::fs::write(&cut, &whole[..whole.len() / 2]).unwrap();
-    let plugins = vec![user("other-world"), user("other-version"), PluginOptions::new(cut), user("upper")];
-    let error =
-        Chain::load(&with_error(&[("name", rule("upper", json!({})))], OnError::Stop, plugins)).unwrap_err();
-    assert_eq!(codes(&error), ["plugin::other_world", "plugin::other_version", "plugin::invalid"]);
-    let text = error.to_string();
-    for says in
-        ["3 problems", "other-world.wasm", "it exports greet", "other-version.wasm", "0.9.0", "cut.wasm"]
-    {
-        assert!(text.contains(says), "{says}: {text}");
-    }
 }
 
 #[test]

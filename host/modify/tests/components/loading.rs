@@ -200,3 +200,22 @@ fn the_digest_tells_one_chain_from_another() {
     let keyed = Options { root_key: Some(plugin::RootKey::new([1; 32])), ..one.clone() };
     assert_ne!(digest(&one), digest(&keyed));
 }
+
+/// Whatever is not a plugin of this version is refused by name at the start, all of it at once.
+#[test]
+fn components_that_do_not_fit_are_refused_together_at_the_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let cut = folder.path().join("cut.wasm");
+    let whole = std::fs::read(&user("trap").file).unwrap();
+    std::fs::write(&cut, &whole[..whole.len() / 2]).unwrap();
+    let plugins = vec![user("other-world"), user("other-version"), PluginOptions::new(cut), user("upper")];
+    let error =
+        Chain::load(&with_error(&[("name", rule("upper", json!({})))], OnError::Stop, plugins)).unwrap_err();
+    assert_eq!(codes(&error), ["plugin::other_world", "plugin::other_version", "plugin::invalid"]);
+    let text = error.to_string();
+    for says in
+        ["3 problems", "other-world.wasm", "it exports greet", "other-version.wasm", "0.9.0", "cut.wasm"]
+    {
+        assert!(text.contains(says), "{says}: {text}");
+    }
+}

@@ -1,4 +1,5 @@
-//! The modifiers against real components: the standard ones and those of `tests/plugins`. `make guests` builds them.
+//! The modifiers against real components: the standard ones and those of `tests/plugins` and `tests/hostile`.
+//! `guests/build.sh --test-plugins` builds them.
 
 #![allow(
     clippy::unwrap_used,
@@ -11,6 +12,7 @@ mod filters;
 mod hostile;
 mod isolation;
 mod loading;
+mod replay;
 mod transformers;
 
 use std::path::PathBuf;
@@ -28,7 +30,7 @@ use serde_json::json;
 fn user(name: &str) -> PluginOptions {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests/plugins/target/components");
     let file = folder.join(name).with_extension("wasm");
-    assert!(file.is_file(), "{} is not built: run `make guests`", file.display());
+    assert!(file.is_file(), "{} is not built: run `guests/build.sh --test-plugins`", file.display());
     PluginOptions::new(file)
 }
 

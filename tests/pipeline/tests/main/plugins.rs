@@ -5,13 +5,13 @@ use std::path::PathBuf;
 use pipeline::Rig;
 use testbed::Pgstream;
 
-/// A component of `tests/plugins`, built by `make guests`.
+/// A component of `tests/plugins`, built by `guests/build.sh --test-plugins`.
 fn component(name: &str) -> String {
     let path: PathBuf =
         [env!("CARGO_MANIFEST_DIR"), "..", "plugins", "target", "components", &format!("{name}.wasm")]
             .iter()
             .collect();
-    assert!(path.is_file(), "{} is missing: run `make guests` first", path.display());
+    assert!(path.is_file(), "{} is missing: run `guests/build.sh --test-plugins` first", path.display());
     path.display().to_string()
 }
 
