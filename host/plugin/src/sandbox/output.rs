@@ -30,8 +30,8 @@ pub(crate) enum Level {
 
 /// The log of one plugin.
 ///
-/// During a data call every line is logged at `debug`, whatever level the plugin asked for: it has values in hand,
-/// and nobody can promise that it does not print one. At start-up and in `bind` its level counts.
+/// During a data call its words are withheld at every level: it has values in hand, and nobody can promise that it does
+/// not print one. At start-up and in `bind` its words are logged, at its level.
 #[derive(Clone)]
 pub(crate) struct Log {
     plugin: Arc<str>,
@@ -64,7 +64,9 @@ impl Log {
         if !self.admit() {
             return;
         }
-        let level = if self.data.load(Ordering::Relaxed) { Level::Debug.min_of(level) } else { level };
+        if self.withheld(text.len()) {
+            return;
+        }
         let (plugin, text) = (self.plugin.as_ref(), one_line(text, LINE));
         match level {
             Level::Trace => tracing::trace!(plugin, "{text}"),
@@ -76,10 +78,19 @@ impl Log {
     }
 
     fn stream_line(&self, stream: &'static str, bytes: &[u8]) {
-        if self.admit() {
+        if self.admit() && !self.withheld(bytes.len()) {
             let text = one_line(&String::from_utf8_lossy(bytes), LINE);
             tracing::debug!(plugin = self.plugin.as_ref(), stream, "{text}");
         }
+    }
+
+    /// That something was said is logged, not what.
+    fn withheld(&self, bytes: usize) -> bool {
+        let data = self.data.load(Ordering::Relaxed);
+        if data {
+            tracing::debug!(plugin = self.plugin.as_ref(), bytes, "what the plugin says of rows is withheld");
+        }
+        data
     }
 
     fn admit(&self) -> bool {
@@ -101,13 +112,6 @@ impl Log {
         }
         rate.lines += 1;
         true
-    }
-}
-
-impl Level {
-    /// The quieter of the two.
-    fn min_of(self, other: Self) -> Self {
-        if other == Self::Trace { other } else { self }
     }
 }
 
