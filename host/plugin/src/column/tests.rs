@@ -198,23 +198,29 @@ fn a_date_beyond_64_bits_of_microseconds_is_unreadable_and_seen_as_null() {
 /// A column as a plugin that means harm may give it: mostly of the right length, rarely in order.
 fn garbage(count: usize) -> impl Strategy<Value = Column<'static>> {
     let length = prop_oneof![6 => Just(count), 1 => 0..count + 3];
-    let packed =
-        (length.clone(), proptest::collection::vec(prop_oneof![9 => 1_u8..128, 1 => any::<u8>()], 0..40))
-            .prop_flat_map(|(length, data)| {
-                let most = u32::try_from(data.len()).unwrap();
-                let end = prop_oneof![8 => 0..=most, 1 => Just(most), 1 => any::<u32>()];
-                (proptest::collection::vec(end, length), Just(data), any::<bool>(), any::<bool>())
-            })
-            .prop_map(|(mut ends, data, sorted, whole)| {
-                if sorted {
-                    ends.sort_unstable();
-                }
-                if let (Some(last), true) = (ends.last_mut(), whole) {
-                    *last = u32::try_from(data.len()).unwrap();
-                }
-                Packed { ends: Cow::Owned(ends), data: Cow::Owned(data) }
-            })
-            .boxed();
+    let bytes = |byte: BoxedStrategy<u8>, most: usize| proptest::collection::vec(byte, 0..most);
+    let data = prop_oneof![
+        4 => bytes((1_u8..128).boxed(), 40),
+        1 => bytes(prop_oneof![6 => 1_u8..128, 1 => Just(0)].boxed(), 40),
+        1 => bytes(any::<u8>().boxed(), 4),
+        2 => "[a-zé]{0,20}".prop_map(String::into_bytes),
+    ];
+    let packed = (length.clone(), data)
+        .prop_flat_map(|(length, data)| {
+            let most = u32::try_from(data.len()).unwrap();
+            let end = prop_oneof![8 => 0..=most, 1 => Just(most), 1 => any::<u32>()];
+            (proptest::collection::vec(end, length), Just(data), any::<bool>(), any::<bool>())
+        })
+        .prop_map(|(mut ends, data, sorted, whole)| {
+            if sorted {
+                ends.sort_unstable();
+            }
+            if let (Some(last), true) = (ends.last_mut(), whole) {
+                *last = u32::try_from(data.len()).unwrap();
+            }
+            Packed { ends: Cow::Owned(ends), data: Cow::Owned(data) }
+        })
+        .boxed();
     let states = prop_oneof![
         2 => Just(Vec::new()),
         4 => proptest::collection::vec(0_u8..2, count),
