@@ -47,7 +47,9 @@ toolchain() {
     unset RUSTFLAGS CARGO_ENCODED_RUSTFLAGS CARGO_BUILD_TARGET CARGO_BUILD_RUSTFLAGS
     # The same bytes whoever builds: no path of the machine in them.
     local flags="--remap-path-prefix=$ROOT=/pgstream --remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}/registry/src=/crates"
-    export CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS=$flags CARGO_TARGET_WASM32_WASIP2_RUSTFLAGS=$flags
+    # Vectors of 16 bytes are in every WebAssembly engine and give the same results everywhere.
+    export CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS="$flags -C target-feature=+simd128"
+    export CARGO_TARGET_WASM32_WASIP2_RUSTFLAGS=$flags
     # Two toolchains of one version look alike to cargo, whose artifacts then do not fit (E0460): a folder for each.
     key=$({ "${RUSTC:-rustc}" -vV; ls -lL --time-style=+%s "$("${RUSTC:-rustc}" --print target-libdir --target "${targets[0]}")"; } |
         sha256sum | cut -c1-12)

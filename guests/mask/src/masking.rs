@@ -9,7 +9,7 @@
 mod custom;
 
 use memchr::memchr;
-use packed::{Column, Packed};
+use packed::{Column, Packed, append};
 use settings::{Kind, Parameter, Settings};
 
 use custom::Custom;
@@ -120,7 +120,13 @@ impl Masking {
 }
 
 fn stars(count: usize, out: &mut Vec<u8>) {
-    out.resize(out.len() + count, b'*');
+    const ROW: &[u8] = &[b'*'; 64];
+    let mut left = count;
+    while left > 0 {
+        let now = ROW.get(..left).unwrap_or(ROW);
+        append(out, now);
+        left -= now.len();
+    }
 }
 
 /// Does a character begin at this byte?
@@ -153,15 +159,15 @@ fn overlay<const ASCII: bool, const BEGIN: usize, const END: usize, const STARS:
     if end - begin == STARS {
         // The usual case, in one copy: a copy costs more than what it copies.
         let start = out.len() + begin;
-        out.extend_from_slice(value);
+        append(out, value);
         if let Some(hidden) = out.get_mut(start..start + STARS) {
             hidden.copy_from_slice(&[b'*'; STARS]);
         }
         return;
     }
-    out.extend_from_slice(value.get(..begin).unwrap_or_default());
+    append(out, value.get(..begin).unwrap_or_default());
     out.extend_from_slice(&[b'*'; STARS]);
-    out.extend_from_slice(value.get(end..).unwrap_or_default());
+    append(out, value.get(end..).unwrap_or_default());
 }
 
 fn name<const ASCII: bool>(value: &[u8], out: &mut Vec<u8>) {
@@ -184,7 +190,7 @@ fn address<const ASCII: bool>(value: &[u8], out: &mut Vec<u8>) {
     }
     let shown = nth::<ASCII>(value, 6);
     if shown < value.len() {
-        out.extend_from_slice(value.get(..shown).unwrap_or_default());
+        append(out, value.get(..shown).unwrap_or_default());
     }
     stars(6, out);
 }
@@ -199,14 +205,14 @@ fn email<const ASCII: bool>(value: &[u8], out: &mut Vec<u8>) {
     let address = value.get(..at(name_end + 1)).unwrap_or_default();
     match address.split_at_checked(name_end) {
         // Nothing to hide in an empty name, and no stars to tell that it was one.
-        None | Some(([], _)) => out.extend_from_slice(address),
+        None | Some(([], _)) => append(out, address),
         // The stars end before the domain, so that the address can be treated as one.
         Some((name, _)) if nth::<ASCII>(name, 7) - nth::<ASCII>(name, 3) == 4 => {
             overlay::<ASCII, 3, 7, 4>(address, out)
         }
         Some((name, domain)) => {
             overlay::<ASCII, 3, 7, 4>(name, out);
-            out.extend_from_slice(domain);
+            append(out, domain);
         }
     }
 }
@@ -241,11 +247,11 @@ fn tel(value: &[u8], out: &mut Vec<u8>) {
 /// The password of `scheme://user:password@host` becomes `xxxxx`; all else stays, byte for byte.
 fn url(value: &[u8], out: &mut Vec<u8>) {
     let Some((begin, end)) = password(value) else {
-        return out.extend_from_slice(value);
+        return append(out, value);
     };
-    out.extend_from_slice(value.get(..begin).unwrap_or_default());
+    append(out, value.get(..begin).unwrap_or_default());
     out.extend_from_slice(b"xxxxx");
-    out.extend_from_slice(value.get(end..).unwrap_or_default());
+    append(out, value.get(end..).unwrap_or_default());
 }
 
 fn password(value: &[u8]) -> Option<(usize, usize)> {

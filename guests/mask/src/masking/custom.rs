@@ -1,5 +1,6 @@
 //! `masking` of type `custom`: from here to there, as bytes or as a share of the value.
 
+use packed::append;
 use settings::Settings;
 
 use super::{begins, stars};
@@ -94,15 +95,15 @@ impl Custom {
             let (a, b) = (up(value, a), down(value, b));
             let b = b.max(a);
             stars(a, out);
-            out.extend_from_slice(part(a, b));
+            append(out, part(a, b));
             stars(value.len() - b, out);
         } else {
             // What is hidden grows to whole characters, unless it is empty.
             let (a, b) =
                 if a == b { (down(value, a), down(value, a)) } else { (down(value, a), up(value, b)) };
-            out.extend_from_slice(part(0, a));
+            append(out, part(0, a));
             stars(b - a, out);
-            out.extend_from_slice(part(b, value.len()));
+            append(out, part(b, value.len()));
         }
     }
 }

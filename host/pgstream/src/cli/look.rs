@@ -159,7 +159,11 @@ impl Look {
                 if let Some(memory) = target.memory.as_ref().filter(|_| self.pipeline.alive) {
                     let resident = memory.resident_bytes.map_or_else(unknown, size);
                     let (waiting, limit) = (size(memory.waiting_bytes), size(memory.limit_bytes));
-                    row(&mut table, "memory", &format!("{resident}, of it waiting {waiting} of at most {limit}"));
+                    row(
+                        &mut table,
+                        "memory",
+                        &format!("{resident}, of it waiting {waiting} of at most {limit}"),
+                    );
                 }
             }
         }

@@ -127,7 +127,10 @@ pub(super) async fn read(client: &Client, system_id: &str, slot: &str) -> Result
         epoch: row.try_get(3).map_err(fault)?,
         committed_at: row.try_get(4).map_err(fault)?,
         updated_at: row.try_get(5).map_err(fault)?,
-        usage: row.try_get::<_, Option<Vec<Option<i64>>>>(6).map_err(fault)?.and_then(|memory| usage(&memory)),
+        usage: row
+            .try_get::<_, Option<Vec<Option<i64>>>>(6)
+            .map_err(fault)?
+            .and_then(|memory| usage(&memory)),
     }))
 }
 
