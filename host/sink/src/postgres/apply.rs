@@ -116,8 +116,16 @@ impl Session {
                 Err(Fault::Failed { failed, plan, committing }) => (failed, plan, committing),
             };
             let call = call_of(&failed.error);
-            if call == Call::Reconnect {
+            if call == Call::Reconnect || self.statements.is_out_of_step() {
                 return Err(lost(&failed.error).into());
+            }
+            if committing && std::mem::take(&mut self.open) {
+                // The parts before are gone with it: only a new start brings them again.
+                self.held = Tally::default();
+                return Err(match call {
+                    Call::Retry => Error::Contended { reason: describe(&failed.error) }.into(),
+                    _ => self.error(work, &failed, plan.as_ref(), committing).into(),
+                });
             }
             self.back(committing).await?;
             match call {
@@ -149,6 +157,12 @@ impl Session {
     /// One try. After a failure the transaction is still to be rolled back.
     async fn attempt(&mut self, work: &Work, done: Option<Done>, order: Order) -> Result<(), Fault> {
         let failed = |failed, plan| Fault::Failed { failed, plan, committing: false };
+        // Whatever fails from here on, a look into the catalog too, must not take the parts before with it.
+        if self.open
+            && let Err(error) = self.client.batch_execute("SAVEPOINT unit").await
+        {
+            return Err(lost(&error).into());
+        }
         let of_work = match self.tables.of_work(&self.client, work).await {
             // What is missing may have been made since the target was looked at.
             Err(Error::Target { .. }) => {
@@ -170,7 +184,9 @@ impl Session {
         let rows = Rows::new(work);
         let mut pipeline = Pipeline::new();
         let sent = async {
-            pipeline.command(client, if self.open { "SAVEPOINT unit" } else { "BEGIN" }).await?;
+            if !self.open {
+                pipeline.command(client, "BEGIN").await?;
+            }
             send(&mut pipeline, client, &self.statements, &self.tables, rows, &plan).await?;
             if let Some(done) = done {
                 let answer = mover.advance(client, done.lsn, done.committed_at);

@@ -45,6 +45,8 @@ pub(super) struct Target {
     pub(super) unique: Vec<Unique>,
     /// Has triggers that fire even for a replica, so the order across tables may matter.
     pub(super) fires: bool,
+    /// Takes COPY: a table, and no policy decides over its rows.
+    pub(super) copies: bool,
     /// Of INSERT, UPDATE and DELETE, those that the role lacks.
     pub(super) lacking: Vec<String>,
 }
@@ -63,7 +65,8 @@ SELECT w.schema, w.name, c.oid,
            CASE WHEN NOT has_table_privilege(c.oid, 'INSERT') THEN 'INSERT' END,
            CASE WHEN NOT has_table_privilege(c.oid, 'UPDATE') THEN 'UPDATE' END,
            CASE WHEN NOT has_table_privilege(c.oid, 'DELETE') THEN 'DELETE' END,
-           CASE WHEN NOT has_table_privilege(c.oid, 'SELECT') THEN 'SELECT' END], NULL)
+           CASE WHEN NOT has_table_privilege(c.oid, 'SELECT') THEN 'SELECT' END], NULL),
+       c.relkind IN ('r', 'p') AND NOT row_security_active(c.oid)
 FROM unnest($1::text[], $2::text[]) AS w(schema, name)
 JOIN pg_namespace n ON n.nspname = w.schema
 JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = w.name AND c.relkind IN ('r', 'p', 'f', 'v')";
@@ -130,8 +133,14 @@ pub(super) async fn read(client: &Client, names: &[TableName]) -> Result<Vec<Tar
             row.try_get::<_, String>(0).map_err(fault)?,
             row.try_get::<_, String>(1).map_err(fault)?,
         );
-        let (fires, lacking) = (row.try_get(3).map_err(fault)?, row.try_get(4).map_err(fault)?);
-        targets.push(Target { name, columns: Vec::new(), unique: Vec::new(), fires, lacking });
+        targets.push(Target {
+            name,
+            columns: Vec::new(),
+            unique: Vec::new(),
+            fires: row.try_get(3).map_err(fault)?,
+            copies: row.try_get(5).map_err(fault)?,
+            lacking: row.try_get(4).map_err(fault)?,
+        });
     }
     for row in &client.query(COLUMNS, &[&oids]).await.map_err(fault)? {
         let oid: u32 = row.try_get(0).map_err(fault)?;

@@ -374,7 +374,7 @@ impl<'a> Folder<'a> {
             picks,
             quiet,
             place: first,
-            copy: self.on_conflict == OnConflict::Error,
+            copy: self.on_conflict == OnConflict::Error && table.target.copies,
         };
         let mut groups = vec![group(Shape::Delete, deletes, false), group(Shape::Delete, quiet, true)];
         for (kept, picks) in updates {

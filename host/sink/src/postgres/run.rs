@@ -3,6 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
 
 use ::postgres::Client;
@@ -47,11 +48,19 @@ impl From<tokio_postgres::Error> for Failed {
 #[derive(Debug, Default)]
 pub(super) struct Statements {
     by_shape: HashMap<(usize, Shape, How), Statement>,
+    /// A COPY was refused before it began. The driver ends it twice then, and takes the answer to the second end for
+    /// that to the next statement: nothing that this session says can be trusted any more.
+    out_of_step: AtomicBool,
 }
 
 impl Statements {
     pub(super) fn forget(&mut self) {
         self.by_shape.clear();
+    }
+
+    /// Whether the session can be used no longer.
+    pub(super) fn is_out_of_step(&self) -> bool {
+        self.out_of_step.load(Ordering::Relaxed)
     }
 
     fn get(&self, table: usize, shape: &Shape, how: How) -> Option<&Statement> {
@@ -189,6 +198,10 @@ pub(super) async fn send<'a>(
                 else {
                     continue;
                 };
+                if *how == How::Copy {
+                    // One that is sent behind a statement that fails is refused, and see `out_of_step`.
+                    pipeline.drain().await?;
+                }
                 let source = Source { plan, rows, table: bound, picks };
                 let answer: Answer<'a> = match how {
                     How::One | How::Many => {
@@ -198,7 +211,7 @@ pub(super) async fn send<'a>(
                             params.into_iter().map(|param| Argument { source, param, many }).collect();
                         Box::pin(client.execute_raw(statement, arguments))
                     }
-                    How::Copy => Box::pin(copy(client, statement, source, shape)),
+                    How::Copy => Box::pin(copy(client, statements, statement, source, shape)),
                 };
                 pipeline.send(Some(at), *bytes, answer).await?;
             }
@@ -209,12 +222,14 @@ pub(super) async fn send<'a>(
 
 async fn copy(
     client: &Client,
+    statements: &Statements,
     statement: &Statement,
     source: Source<'_>,
     shape: &Shape,
 ) -> Result<u64, tokio_postgres::Error> {
     let params = params(source.table, shape);
-    let mut sink = pin!(client.copy_in::<_, Bytes>(statement).await?);
+    let begun = client.copy_in::<_, Bytes>(statement).await;
+    let mut sink = pin!(begun.inspect_err(|_| statements.out_of_step.store(true, Ordering::Relaxed))?);
     let mut out = BytesMut::with_capacity(COPY_MESSAGE + 4096);
     for pick in source.picks {
         line(source, &params, pick, &mut out);

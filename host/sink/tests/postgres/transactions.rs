@@ -241,3 +241,91 @@ async fn a_part_that_fills_the_budget_does_not_stop_the_stream() {
     drop(send);
     assert_eq!(run.await.unwrap().unwrap().inserts, 20);
 }
+
+#[tokio::test]
+async fn a_statement_that_fails_before_a_copy_leaves_the_session_in_step() {
+    let mut place = Place::with(
+        "CREATE TABLE t (id int PRIMARY KEY, v text UNIQUE); CREATE TABLE u (id int PRIMARY KEY, v text)",
+    )
+    .await;
+    let (t, u) = (relation("t", Default, &T), relation("u", Default, &T));
+    let mut build = Build::default();
+    build.begin().insert(&t, &["1", "a"]).insert(&t, &["2", "b"]).commit();
+    // Together these updates fail; the rows of `u` are enough for a COPY behind them. Alone, and in two parts.
+    for (round, cut) in [(1, false), (2, true)] {
+        build.begin();
+        if cut {
+            build.insert(&u, &["0", "first part"]).cut();
+        }
+        build.update(&t, &["1", "c"]).update(&t, &["2", "a"]).update(&t, &["1", "b"]);
+        for id in 0..100 {
+            build.insert(&u, &[&(round * 1000 + id).to_string(), "x"]);
+        }
+        build.update(&t, &["1", "d"]).update(&t, &["2", "b"]).update(&t, &["1", "a"]).commit();
+    }
+    place.options.flush.rows = 3;
+    let summary = place.apply(build.done()).await.unwrap();
+    assert!(summary.exact >= 1, "{summary:?}");
+    assert_eq!(place.rows("SELECT * FROM t ORDER BY 1").await, ["1|a", "2|b"]);
+    assert_eq!(place.rows("SELECT count(*) FROM u").await, ["201"]);
+}
+
+#[tokio::test]
+async fn what_fails_between_the_parts_of_a_transaction_is_told_as_what_it_is() {
+    let mut place = Place::with(&format!("{SQL}; CREATE TABLE u (id int PRIMARY KEY, v text)")).await;
+    place.options.flush.rows = 1;
+    let (t, u) = (relation("t", Default, &T), relation("u", Default, &T));
+    let mut writer = place.writer().await;
+    writer.check(&[t.clone(), u.clone()]).await.unwrap();
+    let (send, receive) = link();
+    let (confirm, _confirmed) = checkpoint::channel(Lsn(1));
+    let run = tokio::spawn(writer.run(receive, confirm));
+    let budget = Budget::new(64 << 20);
+    let mut build = Build::default();
+    build.begin().insert(&t, &["1", "a"]).cut();
+    for batch in build.done() {
+        send.send(budget.hold(batch).await).await.unwrap();
+    }
+    sleep(Duration::from_millis(300)).await;
+    place.sql("ALTER TABLE u RENAME COLUMN v TO w").await;
+    build.insert(&u, &["1", "a"]).commit();
+    for batch in build.done() {
+        send.send(budget.hold(batch).await).await.unwrap();
+    }
+    let error = run.await.unwrap().unwrap_err();
+    assert!(!error.is_transient(), "{error}");
+    assert!(error.to_string().contains("public.u"), "{error}");
+    assert_eq!(place.rows("SELECT count(*) FROM t").await, ["0"]);
+}
+
+#[tokio::test]
+async fn a_commit_that_fails_after_several_parts_stops_the_stream() {
+    let mut place = Place::with(
+        "CREATE TABLE p (id int PRIMARY KEY); CREATE TABLE c (id int PRIMARY KEY, p int REFERENCES p DEFERRABLE INITIALLY DEFERRED)",
+    )
+    .await;
+    place.options.disable_triggers = false;
+    place.options.flush.rows = 1;
+    let c = relation("c", Default, &[("id", "integer*"), ("p", "integer")]);
+    let mut build = Build::default();
+    build.begin().insert(&c, &["1", "9"]).cut();
+    build.insert(&c, &["2", "9"]).commit();
+    let error = place.apply(build.done()).await.unwrap_err();
+    assert!(matches!(error, Error::Commit { .. }), "{error:?}");
+    assert_eq!(place.rows("SELECT count(*) FROM c").await, ["0"]);
+}
+
+#[tokio::test]
+async fn a_view_takes_many_rows_though_it_takes_no_copy() {
+    let place = Place::with(&format!("{SQL}; CREATE VIEW shown AS SELECT * FROM t")).await;
+    let shown = relation("shown", Default, &T);
+    let mut build = Build::default();
+    build.begin();
+    for id in 0..100 {
+        build.insert(&shown, &[&id.to_string(), "a"]);
+    }
+    build.commit();
+    let summary = place.apply(build.done()).await.unwrap();
+    assert_eq!(summary.exact, 0);
+    assert_eq!(place.rows("SELECT count(*) FROM t").await, ["100"]);
+}
