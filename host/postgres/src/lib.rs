@@ -6,10 +6,12 @@
 mod connect;
 mod error;
 mod quote;
+mod replication;
 mod tls;
 mod url;
 
 pub use connect::{Client, PINNED, connect, options_with};
 pub use error::{Class, Error, class_of, describe};
 pub use quote::{ident, literal, table};
+pub use replication::{Failure, Message, Replication};
 pub use url::{SslMode, Url, UrlError};

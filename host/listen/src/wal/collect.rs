@@ -99,6 +99,14 @@ impl Collector {
         matches!(self.place, Place::Outside) && self.quiet > self.position
     }
 
+    /// When the transaction that is open, or was announced, was committed.
+    pub(crate) fn committed_at(&self) -> Option<i64> {
+        match self.place {
+            Place::Announced(transaction) => Some(transaction.committed_at),
+            Place::Outside | Place::Inside => None,
+        }
+    }
+
     /// Puts that position into the batch.
     pub(crate) fn heartbeat(&mut self) {
         if self.has_heartbeat() {

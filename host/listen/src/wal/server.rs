@@ -1,5 +1,7 @@
 //! The server behind the URL: its version, its log level, its name among all clusters.
 
+use std::time::Duration;
+
 use event::Lsn;
 use postgres::Client;
 
@@ -22,6 +24,8 @@ pub(crate) struct Server {
     pub(crate) wal_level: String,
     /// `pg_control_system().system_identifier`.
     pub(crate) system_id: String,
+    /// `wal_sender_timeout`: a reader that is silent for so long is thrown out.
+    pub(crate) patience: Option<Duration>,
 }
 
 impl Server {
@@ -48,13 +52,21 @@ pub(crate) async fn describe(client: &Client) -> Result<Server, Error> {
     let row = client
         .query_one(
             "SELECT current_setting('server_version_num')::int4, current_setting('server_version'), \
-                    current_setting('wal_level'), system_identifier::text \
+                    current_setting('wal_level'), system_identifier::text, \
+                    (SELECT setting::int8 FROM pg_settings WHERE name = 'wal_sender_timeout') \
              FROM pg_control_system()",
             &[],
         )
         .await
         .map_err(Error::statement("read the server's version and system identifier"))?;
-    Ok(Server { number: row.get(0), version: row.get(1), wal_level: row.get(2), system_id: row.get(3) })
+    let patience = row.get::<_, Option<i64>>(4).and_then(|ms| u64::try_from(ms).ok()).filter(|ms| *ms > 0);
+    Ok(Server {
+        number: row.get(0),
+        version: row.get(1),
+        wal_level: row.get(2),
+        system_id: row.get(3),
+        patience: patience.map(Duration::from_millis),
+    })
 }
 
 /// Where the log ends.

@@ -1,22 +1,33 @@
 //! The replication connection: how it is opened, and what its errors mean.
 
-use std::path::PathBuf;
+use std::time::Duration;
 
 use event::Lsn;
-use pgwire_replication::{PgWireError, ReplicationClient, ReplicationConfig, SslMode, TlsConfig};
-use postgres::{Class, SslMode as UrlSslMode, Url, ident};
-use tokio::time::timeout;
+use postgres::{Class, Failure, Message, Replication, ident, literal};
+use tokio::time::{Instant, timeout};
 use tokio_postgres::error::SqlState;
 
-use crate::wal::server::APPLICATION;
+use crate::wal::server::{APPLICATION, Server};
 use crate::wal::{Error, Options};
 
-/// Messages that wait between the socket and the collector. Each holds one row, which may be as large as a
-/// megabyte and more, so there are few.
-const BUFFERED: usize = 64;
-
 /// Progress is told to the server at most this often.
-const STATUS_PACE: std::time::Duration = std::time::Duration::from_millis(100);
+const STATUS_PACE: Duration = Duration::from_millis(100);
+
+/// A stream of the slot, and what the server was told of it.
+#[derive(Debug)]
+pub(crate) struct Session {
+    connection: Replication,
+    options: Options,
+    /// How often the server hears of us, whatever happens.
+    interval: Duration,
+    /// What may be told.
+    confirmed: Lsn,
+    /// What was told, and when.
+    told: Lsn,
+    told_at: Instant,
+    /// The server wants to be told at once.
+    asked: bool,
+}
 
 /// Why a stream could not be started.
 pub(crate) enum Refused {
@@ -32,136 +43,106 @@ impl From<Error> for Refused {
     }
 }
 
-/// Connects and starts the stream at `start`. Nothing beyond `confirmed` is acknowledged until the caller says so.
-pub(crate) async fn open(
-    options: &Options,
-    system_id: &str,
-    start: Lsn,
-    confirmed: Lsn,
-) -> Result<ReplicationClient, Refused> {
-    let lost = |error| connect_error(options, error);
-    let mut client =
-        ReplicationClient::connect_gated(config(options, start, confirmed)).await.map_err(lost)?;
-    let Ok(system) = timeout(options.url.connect_timeout, client.identify_system()).await else {
-        client.abort();
-        let reason = format!("no answer within {} s", options.url.connect_timeout.as_secs());
-        let error = postgres::Error::Unreachable { url: options.url.to_string(), reason };
-        return Err(Refused::Because(error.into()));
-    };
-    let system = system.map_err(lost)?;
-    if system.system_id != system_id {
-        let (expected, found) = (system_id.to_owned(), system.system_id);
-        return Err(Refused::Because(Error::OtherSystem { expected, found }));
-    }
-    let end = Lsn(system.xlogpos.as_u64());
-    if start > end {
-        return Err(Refused::Because(Error::Ahead { start, end }));
-    }
-    client.start().await.map_err(lost)?;
-    match client.wait_started().await {
-        Ok(()) => Ok(client),
-        Err(PgWireError::Server(text)) if parts(&text).1 == SqlState::OBJECT_IN_USE.code() => {
-            Err(Refused::InUse)
+impl Session {
+    /// Connects and starts the stream at `start`. Nothing beyond `confirmed` is acknowledged until the caller says so.
+    pub(crate) async fn open(
+        options: &Options,
+        server: &Server,
+        start: Lsn,
+        confirmed: Lsn,
+    ) -> Result<Self, Refused> {
+        let failed = |failure| Refused::Because(stream_error(options, failure));
+        let mut connection = Replication::connect(&options.url, APPLICATION).await.map_err(failed)?;
+        let patience = options.url.connect_timeout;
+        let answer = timeout(patience, connection.row("IDENTIFY_SYSTEM")).await.map_err(|_| {
+            let reason = format!("no answer within {} s", patience.as_secs());
+            Error::from(postgres::Error::Unreachable { url: options.url.to_string(), reason })
+        })?;
+        let row = answer.map_err(failed)?;
+        let text = |at: usize| row.get(at).cloned().flatten().unwrap_or_default();
+        let (found, end) = (text(0), text(2).parse().unwrap_or_default());
+        if found != server.system_id {
+            return Err(Error::OtherSystem { expected: server.system_id.clone(), found }.into());
         }
-        Err(error) => Err(Refused::Because(stream_error(options, &error))),
+        if start > end {
+            return Err(Error::Ahead { start, end }.into());
+        }
+        let (slot, publication) = (ident(&options.slot), literal(&ident(&options.publication)));
+        let command = format!(
+            "START_REPLICATION SLOT {slot} LOGICAL {start} (proto_version '1', publication_names {publication})"
+        );
+        match connection.stream(&command).await {
+            Ok(()) => {}
+            Err(Failure::Server { sqlstate, .. }) if sqlstate == SqlState::OBJECT_IN_USE.code() => {
+                return Err(Refused::InUse);
+            }
+            Err(failure) => return Err(failed(failure)),
+        }
+        let options = options.clone();
+        // Often enough that one that is late, or two, do not end the session.
+        let interval = server
+            .patience
+            .map_or(options.status_interval, |patience| options.status_interval.min(patience / 3));
+        let told_at = Instant::now();
+        Ok(Self { connection, options, interval, confirmed, told: confirmed, told_at, asked: false })
     }
-}
 
-fn config(options: &Options, start: Lsn, confirmed: Lsn) -> ReplicationConfig {
-    let url = &options.url;
-    let position = |lsn: Lsn| pgwire_replication::Lsn::from_u64(lsn.0);
-    // Slot and publications are pasted into the command, the latter as a list of identifiers.
-    let password = url.password.clone().unwrap_or_default();
-    ReplicationConfig::new(
-        url.host.clone(),
-        url.user.clone(),
-        password,
-        url.database.clone(),
-        ident(&options.slot),
-        ident(&options.publication),
-    )
-    .with_port(url.port)
-    .with_tls(tls(url))
-    .with_start_lsn(position(start))
-    .with_ack_lsn(position(confirmed))
-    .with_status_interval(STATUS_PACE.min(options.status_interval))
-    .with_wakeup_interval(options.status_interval)
-    .with_buffer_size(BUFFERED)
-    .with_options(postgres::options_with(url, &[]))
-    .with_application_name(APPLICATION)
-}
-
-fn tls(url: &Url) -> TlsConfig {
-    // Over a Unix socket Postgres speaks no TLS.
-    let mode = match url.sslmode {
-        _ if url.host.starts_with('/') => SslMode::Disable,
-        UrlSslMode::Disable => SslMode::Disable,
-        UrlSslMode::Prefer => SslMode::Prefer,
-        // With a root certificate the chain is verified, as in libpq.
-        UrlSslMode::Require if url.root_certificate.is_some() => SslMode::VerifyCa,
-        UrlSslMode::Require => SslMode::Require,
-        UrlSslMode::VerifyCa => SslMode::VerifyCa,
-        UrlSslMode::VerifyFull => SslMode::VerifyFull,
-    };
-    let mut tls = TlsConfig::disabled();
-    tls.ca_pem_path =
-        url.root_certificate.clone().or_else(|| mode.verifies_certificate().then(system_roots).flatten());
-    tls.client_cert_pem_path = url.certificate.clone();
-    tls.client_key_pem_path = url.key.clone();
-    tls.mode = mode;
-    tls
-}
-
-/// The system's roots, as the SQL connection has them: without a file the client would take Mozilla's alone.
-fn system_roots() -> Option<PathBuf> {
-    let usual = [
-        "/etc/ssl/certs/ca-certificates.crt",
-        "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
-        "/etc/pki/tls/certs/ca-bundle.crt",
-        "/etc/ssl/ca-bundle.pem",
-        "/etc/ssl/cert.pem",
-    ];
-    let named = std::env::var_os("SSL_CERT_FILE").map(PathBuf::from);
-    named.into_iter().chain(usual.map(PathBuf::from)).find(|path| path.is_file())
-}
-
-/// The message and the SQLSTATE of a server's error, which the client gives as one text.
-fn parts(text: &str) -> (&str, &str) {
-    match text.rsplit_once(" (SQLSTATE ") {
-        Some((message, code)) => (message, code.trim_end_matches(')')),
-        None => (text, ""),
+    /// A message that has arrived already.
+    pub(crate) fn next(&mut self) -> Result<Option<Message>, Error> {
+        let message = self.connection.next().map_err(|failure| stream_error(&self.options, failure))?;
+        if let Some(Message::KeepAlive { reply: true, .. }) = message {
+            self.asked = true;
+        }
+        Ok(message)
     }
-}
 
-/// An error before the stream has started.
-fn connect_error(options: &Options, error: PgWireError) -> Error {
-    let url = options.url.to_string();
-    match error {
-        PgWireError::Io(reason) => postgres::Error::Unreachable { url, reason: reason.to_string() }.into(),
-        other => stream_error(options, &other),
+    /// Waits until more has arrived. May be dropped and called again.
+    pub(crate) async fn fill(&mut self) -> Result<(), Error> {
+        self.connection.fill().await.map_err(|failure| stream_error(&self.options, failure))
+    }
+
+    /// From now on the server may be told this.
+    pub(crate) fn confirm(&mut self, lsn: Lsn) {
+        self.confirmed = self.confirmed.max(lsn);
+    }
+
+    /// When the server should hear from us.
+    pub(crate) fn due(&self) -> Instant {
+        match (self.asked, self.confirmed > self.told) {
+            (true, _) => self.told_at,
+            (false, true) => self.told_at + STATUS_PACE.min(self.interval),
+            (false, false) => self.told_at + self.interval,
+        }
+    }
+
+    /// Tells the server what is confirmed.
+    pub(crate) async fn tell(&mut self) -> Result<(), Error> {
+        let confirmed = self.connection.confirm(self.confirmed).await;
+        confirmed.map_err(|failure| stream_error(&self.options, failure))?;
+        (self.told, self.told_at, self.asked) = (self.confirmed, Instant::now(), false);
+        Ok(())
+    }
+
+    /// Ends the stream.
+    pub(crate) async fn close(mut self) {
+        // A connection that is broken has ended too.
+        let _ended = self.connection.close().await;
     }
 }
 
 /// What an error of the replication connection means.
-pub(crate) fn stream_error(options: &Options, error: &PgWireError) -> Error {
-    match error {
-        PgWireError::Server(text) => server_error(options, text),
-        PgWireError::Io(reason) => Error::lost(reason.to_string()),
-        PgWireError::Protocol(reason) => Error::Protocol { reason: reason.clone() },
-        PgWireError::MessageTooLarge { .. } => Error::Protocol { reason: error.to_string() },
-        PgWireError::Auth(reason) => {
-            postgres::Error::Login { url: options.url.to_string(), reason: reason.clone() }.into()
-        }
-        PgWireError::Tls(reason) => {
-            postgres::Error::Tls { url: options.url.to_string(), reason: reason.clone() }.into()
-        }
-        other => Error::lost(other.to_string()),
+fn stream_error(options: &Options, failure: Failure) -> Error {
+    match failure {
+        Failure::Server { message, sqlstate } => server_error(options, &message, &sqlstate),
+        Failure::Io(_) | Failure::Closed => Error::lost(failure.to_string()),
+        Failure::Protocol(reason) => Error::Protocol { reason },
+        Failure::Refused(error) => error.into(),
     }
 }
 
-fn server_error(options: &Options, text: &str) -> Error {
-    let (message, sqlstate) = parts(text);
+fn server_error(options: &Options, message: &str, sqlstate: &str) -> Error {
     let code = SqlState::from_code(sqlstate);
+    let text = &format!("{message} (SQLSTATE {sqlstate})");
     let slot = || options.slot.clone();
     let login = || postgres::Error::Login { url: options.url.to_string(), reason: text.to_owned() }.into();
     if code == SqlState::UNDEFINED_OBJECT && message.starts_with("publication") {
@@ -201,6 +182,8 @@ fn server_error(options: &Options, text: &str) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use postgres::Url;
+
     use super::*;
 
     fn options() -> Options {
@@ -209,7 +192,10 @@ mod tests {
 
     #[test]
     fn server_errors_are_told_apart_by_their_sqlstate() {
-        let of = |text: &str| stream_error(&options(), &PgWireError::Server(text.into()));
+        let of = |text: &str| {
+            let (message, rest) = text.rsplit_once(" (SQLSTATE ").unwrap();
+            server_error(&options(), message, rest.trim_end_matches(')'))
+        };
         let transient = [
             "terminating connection due to administrator command (SQLSTATE 57P01)",
             "the database system is starting up (SQLSTATE 57P03)",
@@ -232,18 +218,8 @@ mod tests {
 
     #[test]
     fn a_message_that_may_hold_a_value_is_not_passed_on() {
-        let text = "character with byte sequence 0xc5 0x83 has no equivalent (SQLSTATE 22P05)";
-        let error = stream_error(&options(), &PgWireError::Server(text.into()));
+        let message = "character with byte sequence 0xc5 0x83 has no equivalent".to_owned();
+        let error = stream_error(&options(), Failure::Server { message, sqlstate: "22P05".to_owned() });
         assert!(!format!("{error} {error:?}").contains("0xc5"), "{error}");
-    }
-
-    #[test]
-    fn tls_means_the_same_as_on_the_sql_connection() {
-        let mode = |url: &str| tls(&Url::parse(url).unwrap()).mode;
-        assert_eq!(mode("postgres://u@h/d"), SslMode::Prefer);
-        assert_eq!(mode("postgres://u@h/d?sslmode=require"), SslMode::Require);
-        assert_eq!(mode("postgres://u@h/d?sslmode=require&sslrootcert=/ca.pem"), SslMode::VerifyCa);
-        assert_eq!(mode("postgres://u@h/d?sslmode=verify-full"), SslMode::VerifyFull);
-        assert_eq!(mode("postgres:///d?host=/run/postgresql&sslmode=require"), SslMode::Disable);
     }
 }

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use buffer::{Budget, Held};
 use event::{Lsn, Relation, TableName};
-use pgwire_replication::ReplicationClient;
 use postgres::Client;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
@@ -13,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::wal::publication::Publication;
 use crate::wal::relation::{self, Relations, Snapshot};
 use crate::wal::server::Server;
-use crate::wal::session::{self, Refused};
+use crate::wal::session::{Refused, Session};
 use crate::wal::slot::SlotStatus;
 use crate::wal::stream::{Progress, Stream, Summary};
 use crate::wal::{Error, Options, catalog, publication, role, server, slot};
@@ -190,12 +189,12 @@ impl Source {
     }
 
     /// Starts the stream; a slot that was taken meanwhile is waited for once more.
-    async fn open(&self, start: Lsn) -> Result<ReplicationClient, Error> {
+    async fn open(&self, start: Lsn) -> Result<Session, Error> {
         let deadline = Instant::now() + self.options.slot_wait;
         loop {
             let slot = slot::ready(&self.client, &self.server, &self.options).await?;
             let confirmed = slot.confirmed.unwrap_or_default();
-            match session::open(&self.options, &self.server.system_id, start, confirmed).await {
+            match Session::open(&self.options, &self.server, start, confirmed).await {
                 Ok(session) => return Ok(session),
                 Err(Refused::InUse) if Instant::now() < deadline => {}
                 Err(Refused::InUse) => return Err(slot::active(&self.client, &self.options.slot, 0).await),

@@ -6,20 +6,19 @@ use std::time::Duration;
 
 use buffer::{Budget, Held};
 use bytes::Bytes;
-use event::{Lsn, Transaction};
-use futures_util::FutureExt;
-use pgwire_replication::{PgWireError, ReplicationClient, ReplicationEvent, ReplicationMetrics};
-use postgres::Client;
+use event::Lsn;
+use postgres::{Client, Message};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::wal::collect::Collector;
-use crate::wal::decode::{RelationMessage, unix_time};
+use crate::wal::decode::RelationMessage;
 use crate::wal::relation::{self, Relations};
 use crate::wal::server::Server;
+use crate::wal::session::Session;
 use crate::wal::source::Wanted;
-use crate::wal::{Error, Options, catalog, session, slot};
+use crate::wal::{Error, Options, catalog, slot};
 
 /// While commits follow each other closely, a batch waits this long for more: what it costs to pass a batch on is
 /// shared by all that it holds. The first commit after a pause waits for nothing.
@@ -40,8 +39,11 @@ const LOOK: Duration = Duration::from_secs(60);
 const FAREWELL: Duration = Duration::from_secs(2);
 /// How often the slot is looked at meanwhile.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
-/// After so many messages other tasks get their turn even if more are there.
-const TURN: usize = 4096;
+/// So many messages found by one read are load.
+const BUSY: usize = 16;
+/// Under load the connection is left alone for so long between two reads: a server that is read after each row wakes
+/// us for each, and both do little else.
+const BREATH: Duration = Duration::from_millis(1);
 
 /// How far a stream is. Read by whoever shows it.
 #[derive(Debug, Default)]
@@ -104,7 +106,7 @@ impl Summary {
 pub(crate) struct Parts {
     pub(crate) options: Options,
     pub(crate) server: Server,
-    pub(crate) session: ReplicationClient,
+    pub(crate) session: Session,
     pub(crate) client: Client,
     pub(crate) relations: Relations,
     pub(crate) wanted: Wanted,
@@ -122,7 +124,7 @@ pub(crate) struct Parts {
 pub(crate) struct Stream {
     options: Options,
     server: Server,
-    session: ReplicationClient,
+    session: Session,
     client: Client,
     wanted: Wanted,
     progress: Arc<Progress>,
@@ -132,9 +134,6 @@ pub(crate) struct Stream {
     confirmed: Confirmed,
     stop: CancellationToken,
     collector: Collector,
-    metrics: Arc<ReplicationMetrics>,
-    /// Messages taken from the session.
-    taken: u64,
     /// When the batch that is being collected should go, if it is not empty.
     cut_at: Option<Instant>,
     last_cut: Instant,
@@ -163,10 +162,10 @@ impl Confirmed {
         self.open = self.receiver.changed().await.is_ok();
     }
 
-    fn tell(&mut self, session: &ReplicationClient) -> Lsn {
+    fn tell(&mut self, session: &mut Session) -> Lsn {
         let lsn = *self.receiver.borrow_and_update();
         fault::here!("acknowledging");
-        session.update_applied_lsn(pgwire_replication::Lsn::from_u64(lsn.0));
+        session.confirm(lsn);
         lsn
     }
 }
@@ -174,7 +173,6 @@ impl Confirmed {
 impl Stream {
     pub(crate) fn new(parts: Parts) -> Self {
         let now = Instant::now();
-        let metrics = parts.session.metrics();
         parts.progress.received.store(parts.start.0, Ordering::Relaxed);
         Self {
             collector: Collector::new(parts.relations, parts.start),
@@ -189,8 +187,6 @@ impl Stream {
             out: parts.out,
             budget: parts.budget,
             stop: parts.stop,
-            metrics,
-            taken: 0,
             cut_at: None,
             last_cut: now,
             last_beat: now,
@@ -204,7 +200,7 @@ impl Stream {
     /// Streams, then ends in order.
     pub(crate) async fn run(mut self) -> Result<Summary, Error> {
         // What the channel holds at the start is durable already.
-        self.confirmed.tell(&self.session);
+        self.confirmed.tell(&mut self.session);
         let result = self.receive().await;
         if let Err(error) = &result {
             tracing::warn!(%error, "stream ended");
@@ -220,79 +216,75 @@ impl Stream {
 
     async fn receive(&mut self) -> Result<(), Error> {
         loop {
-            self.take_what_is_there().await?;
+            let busy = self.take_what_is_there().await? >= BUSY;
             if self.is_over() {
                 return Ok(());
             }
             let wake = self.wake();
+            let due = self.session.due();
+            let read_from = if busy { Instant::now() + BREATH } else { Instant::now() };
+            let session = &mut self.session;
+            let more = async {
+                if busy {
+                    sleep_until(read_from).await;
+                }
+                session.fill().await
+            };
             tokio::select! {
                 biased;
                 () = self.stop.cancelled(), if self.stop_by.is_none() => self.stop_by = Some(Instant::now() + GRACE),
-                () = self.confirmed.moved() => { self.confirmed.tell(&self.session); }
-                event = self.session.recv() => {
-                    self.last_message = Instant::now();
-                    let Some(event) = self.received(event)? else { return Ok(()) };
-                    self.take(event).await?;
-                }
+                () = self.confirmed.moved() => { self.confirmed.tell(&mut self.session); }
+                () = sleep_until(due) => self.tell().await?,
                 () = sleep_until(wake) => self.woken().await?,
+                read = more => {
+                    self.last_message = Instant::now();
+                    self.alive(read)?;
+                }
             }
         }
     }
 
-    /// Takes every message that has arrived already, without waiting.
-    async fn take_what_is_there(&mut self) -> Result<(), Error> {
-        for _ in 0..TURN {
-            // Asked of the counters: to poll for a message that is not there could swallow the reason of an end.
-            if self.ended || self.metrics.events_forwarded() <= self.taken {
-                return Ok(());
-            }
-            // Outside of the task's budget: tokio would pretend that nothing is there after 128 messages, and a batch
-            // would be cut for nothing.
-            let Some(event) = tokio::task::unconstrained(self.session.recv()).now_or_never() else {
-                return Ok(());
-            };
-            let Some(event) = self.received(event)? else { return Ok(()) };
-            self.take(event).await?;
+    /// Takes every message that has arrived already, without waiting, and says how many.
+    async fn take_what_is_there(&mut self) -> Result<usize, Error> {
+        let mut taken = 0;
+        while !self.ended {
+            let next = self.session.next();
+            let Some(message) = self.alive(next)? else { break };
+            self.take(message).await?;
+            taken += 1;
         }
-        tokio::task::yield_now().await;
-        Ok(())
+        Ok(taken)
     }
 
-    fn received(
-        &mut self,
-        event: Result<Option<ReplicationEvent>, PgWireError>,
-    ) -> Result<Option<ReplicationEvent>, Error> {
-        if matches!(event, Ok(Some(_))) {
-            self.taken += 1;
-        } else {
+    /// After an error of the session nothing can be sent or told any more.
+    fn alive<T>(&mut self, result: Result<T, Error>) -> Result<T, Error> {
+        if result.is_err() {
             self.alive = false;
             self.ended = true;
         }
-        event.map_err(|error| session::stream_error(&self.options, &error))
+        result
     }
 
-    async fn take(&mut self, event: ReplicationEvent) -> Result<(), Error> {
-        match event {
-            ReplicationEvent::XLogData { data, .. } => self.take_data(data).await?,
-            ReplicationEvent::Begin { final_lsn, xid, commit_time_micros } => {
-                let committed_at = unix_time(commit_time_micros);
-                self.collector.begin(Transaction {
-                    commit_lsn: Lsn(final_lsn.as_u64()),
-                    committed_at,
-                    xid,
-                })?;
-                self.progress.committed_at.store(committed_at, Ordering::Relaxed);
+    async fn tell(&mut self) -> Result<(), Error> {
+        let told = self.session.tell().await;
+        self.alive(told)
+    }
+
+    async fn take(&mut self, message: Message) -> Result<(), Error> {
+        match message {
+            Message::Data(data) => {
+                self.take_data(data).await?;
+                if let Some(committed_at) = self.collector.committed_at() {
+                    self.progress.committed_at.store(committed_at, Ordering::Relaxed);
+                }
             }
-            ReplicationEvent::Commit { end_lsn, .. } => self.collector.commit(Lsn(end_lsn.as_u64()))?,
-            ReplicationEvent::KeepAlive { wal_end, reply_requested, .. } => {
-                self.collector.keepalive(Lsn(wal_end.as_u64()));
+            Message::KeepAlive { end, reply } => {
+                self.collector.keepalive(end);
                 // A server that asks may be waiting for us before it shuts down.
-                if reply_requested {
+                if reply {
                     self.collector.heartbeat();
                 }
             }
-            // Not data, and no end was asked for.
-            ReplicationEvent::Message { .. } | ReplicationEvent::StoppedAt { .. } => {}
         }
         if self.collector.is_full() {
             return self.pass().await;
@@ -406,7 +398,14 @@ impl Stream {
             tokio::select! {
                 biased;
                 sent = &mut send => break sent,
-                () = self.confirmed.moved() => { self.confirmed.tell(&self.session); }
+                () = self.confirmed.moved() => { self.confirmed.tell(&mut self.session); }
+                () = sleep_until(self.session.due()) => {
+                    // The error will be found when the next message is read.
+                    if self.session.tell().await.is_err() {
+                        self.alive = false;
+                        break false;
+                    }
+                }
                 () = self.stop.cancelled(), if self.stop_by.is_none() => self.stop_by = Some(Instant::now() + GRACE),
                 () = sleep_until(stop_by), if self.stop_by.is_some() => break false,
             }
@@ -428,21 +427,23 @@ impl Stream {
 
     /// Closes the way out, follows the confirmed position to its end, and leaves the slot with it.
     async fn finish(self) -> Summary {
-        let Self { out, mut session, client, server, options, mut confirmed, progress, .. } = self;
+        let Self { out, mut session, client, server, options, mut confirmed, progress, mut alive, .. } = self;
         drop(out);
         while confirmed.open {
-            confirmed.moved().await;
-            confirmed.tell(&session);
-        }
-        let last = confirmed.tell(&session);
-        let mut acknowledged = last <= self.acknowledged;
-        if self.alive {
-            acknowledged = acknowledged || arrives(&session, &client, &server, &options.slot, last).await;
-            if timeout(FAREWELL, session.shutdown()).await.is_err() {
-                session.abort();
+            tokio::select! {
+                biased;
+                () = confirmed.moved() => { confirmed.tell(&mut session); }
+                () = sleep_until(session.due()), if alive => alive = session.tell().await.is_ok(),
             }
+        }
+        let last = confirmed.tell(&mut session);
+        let mut acknowledged = last <= self.acknowledged;
+        if alive {
+            let told = timeout(FAREWELL, session.tell()).await.is_ok_and(|told| told.is_ok());
+            acknowledged = acknowledged || (told && arrives(&client, &server, &options.slot, last).await);
             fault::here!("acknowledged");
-            drop(session);
+            // One that takes too long is ended by being dropped.
+            let _ended = timeout(FAREWELL, session.close()).await;
             is_released(&client, &server, &options.slot).await;
         }
         tracing::info!(slot = options.slot, confirmed = %last, acknowledged, "stream closed");
@@ -476,18 +477,10 @@ async fn describe(
 }
 
 /// Waits until the slot holds the position.
-async fn arrives(
-    session: &ReplicationClient,
-    client: &Client,
-    server: &Server,
-    slot: &str,
-    last: Lsn,
-) -> bool {
-    let sent = session.metrics();
+async fn arrives(client: &Client, server: &Server, slot: &str, last: Lsn) -> bool {
     let looks = async {
         loop {
-            if sent.last_applied_lsn().as_u64() >= last.0
-                && let Ok(Some(found)) = slot::find(client, server, slot).await
+            if let Ok(Some(found)) = slot::find(client, server, slot).await
                 && found.confirmed.is_some_and(|confirmed| confirmed >= last)
             {
                 return;
