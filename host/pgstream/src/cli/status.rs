@@ -167,7 +167,7 @@ fn seconds_behind(found: &SourceStatus, progress: Option<&Progress>) -> Option<f
     }
     if slot.active_pid.is_some() {
         // The server clears it once everything is confirmed.
-        return Some(found.lag_seconds.unwrap_or(0.0));
+        return Some(found.lag_seconds.unwrap_or(0.0).max(0.0));
     }
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).ok()?;
     let moved = Duration::from_micros(u64::try_from(progress?.updated_at).ok()?);
@@ -179,5 +179,56 @@ fn problem(error: &dyn Diagnostic) -> LookProblem {
         code: error.code().map(|code| code.to_string()),
         message: error.to_string(),
         remedy: error.help().map(|remedy| remedy.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use listen::wal::SlotStatus;
+
+    use super::*;
+
+    #[test]
+    fn a_clock_that_jumps_gives_no_lag_below_zero() {
+        let hour = 3_600_000_000;
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+        let now = i64::try_from(now.as_micros()).unwrap();
+        let mut found = SourceStatus {
+            version: "17.0".into(),
+            wal_level: "logical".into(),
+            system_id: "7".into(),
+            end: Lsn(200),
+            slot: Some(SlotStatus {
+                plugin: Some("pgoutput".into()),
+                database: Some("shop".into()),
+                active_pid: None,
+                restart: Some(Lsn(50)),
+                confirmed: Some(Lsn(100)),
+                wal_status: Some("reserved".into()),
+                safe_wal_size: None,
+                invalidation_reason: None,
+            }),
+            lag_bytes: Some(100),
+            lag_seconds: None,
+            publication: true,
+            migration: Some(1),
+            without_identity: Vec::new(),
+        };
+        for (moved, least, most) in [(now + hour, 0.0, 0.0), (now - hour, 3_600.0, 3_700.0)] {
+            let progress = Progress {
+                system_id: "7".into(),
+                lsn: Lsn(100),
+                chain: String::new(),
+                epoch: 1,
+                committed_at: Some(moved),
+                updated_at: moved,
+                usage: None,
+            };
+            let lag = seconds_behind(&found, Some(&progress)).unwrap();
+            assert!((least..=most).contains(&lag), "{lag}");
+        }
+        found.lag_seconds = Some(-3_600.0);
+        found.slot.as_mut().unwrap().active_pid = Some(1);
+        assert_eq!(seconds_behind(&found, None), Some(0.0));
     }
 }
