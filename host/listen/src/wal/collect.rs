@@ -32,8 +32,8 @@ pub(crate) struct Collector {
     builder: BatchBuilder,
     place: Place,
     commits: usize,
-    /// Where the last transaction was committed.
-    pub(crate) commit_lsn: Lsn,
+    /// The transaction that is open, or was the last.
+    pub(crate) xid: u32,
     /// The last position that was passed on.
     position: Lsn,
     /// A position further on before which there is nothing for us.
@@ -50,7 +50,7 @@ impl Collector {
             builder: BatchBuilder::default(),
             place: Place::Outside,
             commits: 0,
-            commit_lsn: start,
+            xid: 0,
             position: start,
             quiet: start,
             row: Row::default(),
@@ -63,7 +63,7 @@ impl Collector {
         match self.place {
             Place::Outside => {
                 self.place = Place::Announced(transaction);
-                self.commit_lsn = transaction.commit_lsn;
+                self.xid = transaction.xid;
             }
             Place::Announced(_) | Place::Inside => {
                 return Err(protocol("a transaction begins inside another"));

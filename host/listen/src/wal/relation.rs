@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use event::{Column, Lsn, Relation, ReplicaIdentity, TableName};
+use event::{Column, Relation, ReplicaIdentity, TableName};
 use hashbrown::HashMap;
 
-use crate::wal::catalog::{Attribute, Table};
+use crate::wal::catalog::{Attribute, Horizon, Table};
 use crate::wal::decode::{ColumnMessage, RelationMessage};
 use crate::wal::{SCHEMA, TableWithoutIdentity};
 
@@ -21,13 +21,13 @@ pub(crate) struct Known {
 #[derive(Debug, Default)]
 pub(crate) struct Snapshot {
     tables: HashMap<u32, Table>,
-    /// Where the log ended before it was read.
-    end: Lsn,
+    /// What was seen at least.
+    seen: Horizon,
 }
 
 impl Snapshot {
-    pub(crate) fn new(tables: Vec<Table>, end: Lsn) -> Self {
-        Self { tables: tables.into_iter().map(|table| (table.oid, table)).collect(), end }
+    pub(crate) fn new(tables: Vec<Table>, seen: Horizon) -> Self {
+        Self { tables: tables.into_iter().map(|table| (table.oid, table)).collect(), seen }
     }
 }
 
@@ -47,9 +47,9 @@ impl Relations {
     }
 
     /// The table of a message, if another look into the catalog could tell nothing new. The catalog may be ahead of
-    /// the stream but never behind it: so only where it was read after the transaction, and for its first version.
-    pub(crate) fn of_message(&mut self, message: &RelationMessage<'_>, commit: Lsn) -> Option<Relation> {
-        let table = self.catalog.tables.remove(&message.oid).filter(|_| commit <= self.catalog.end)?;
+    /// the stream but never behind it: so only where it saw the transaction, and for the first version.
+    pub(crate) fn of_message(&mut self, message: &RelationMessage<'_>, xid: u32) -> Option<Relation> {
+        let table = self.catalog.tables.remove(&message.oid).filter(|_| self.catalog.seen.sees(xid))?;
         unnamed_types(message, Some(&table)).is_empty().then(|| from_message(message, Some(&table), &[]))
     }
 

@@ -9,6 +9,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::wal::catalog::Horizon;
 use crate::wal::publication::Publication;
 use crate::wal::relation::{self, Relations, Snapshot};
 use crate::wal::server::Server;
@@ -210,7 +211,7 @@ async fn relations(
     server: &Server,
     publication: &str,
 ) -> Result<(Vec<Arc<Relation>>, Snapshot), Error> {
-    let end = server::written(client).await?;
+    let seen = Horizon::read(client).await?;
     let published = catalog::published(client, server, publication).await?;
     let oids: Vec<u32> = published.iter().map(|(oid, _)| *oid).collect();
     let tables = catalog::tables(client, &oids).await?;
@@ -220,5 +221,5 @@ async fn relations(
     });
     let data = with_columns.filter(|relation| relation.name.schema != crate::wal::SCHEMA);
     let relations = data.map(Arc::new).collect();
-    Ok((relations, Snapshot::new(tables, end)))
+    Ok((relations, Snapshot::new(tables, seen)))
 }

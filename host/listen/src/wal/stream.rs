@@ -33,6 +33,8 @@ const BEAT: Duration = Duration::from_secs(1);
 const GRACE: Duration = Duration::from_millis(250);
 /// After so long without a message the server is asked whether it still has a reader for the slot.
 const SILENCE: Duration = Duration::from_secs(30);
+/// How long a commit may take to become visible after it was sent.
+const SETTLE: Duration = Duration::from_secs(5);
 /// How long a look into the catalog may take.
 const LOOK: Duration = Duration::from_secs(60);
 /// How long the end of the session may take, step by step.
@@ -295,11 +297,17 @@ impl Stream {
 
     async fn take_data(&mut self, data: Bytes) -> Result<(), Error> {
         let Some(message) = self.collector.take(&data)? else { return Ok(()) };
-        let relation = match self.collector.relations.of_message(&message, self.collector.commit_lsn) {
+        let relation = match self.collector.relations.of_message(&message, self.collector.xid) {
             Some(relation) => relation,
-            None => timeout(LOOK, describe(&self.client, &self.collector.relations, &message))
-                .await
-                .map_err(|_| Error::lost("no answer to a look into the catalog"))??,
+            None => {
+                let look = async {
+                    catalog::settle(&self.client, self.collector.xid, SETTLE).await?;
+                    describe(&self.client, &self.collector.relations, &message).await
+                };
+                timeout(LOOK, look)
+                    .await
+                    .map_err(|_| Error::lost("no answer to a look into the catalog"))??
+            }
         };
         if let Some(table) = relation::without_identity(&relation)
             && relation.name.schema != crate::wal::SCHEMA
