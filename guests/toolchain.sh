@@ -88,7 +88,17 @@ WRAP
         cargo install -q --locked --root "$W/wcl" wasm-component-ld >&2
         mv "$W/wcl/bin/wasm-component-ld" "$B/"
     fi
-    miss=$(LD_LIBRARY_PATH=$N/lib ldd "$N/bin/rustc.bin" "$N"/lib/librustc_driver-*.so "$N"/lib/libLLVM.so.* | awk '/not found/{print $1}' | sort -u)
+    # What the compiler's libraries need in turn: beside them where the machine does not have it.
+    lacks() { LD_LIBRARY_PATH=$N/lib ldd "$N/bin/rustc.bin" "$N"/lib/*.so* 2>/dev/null | awk '/not found/{print $1}' | sort -u; }
+    if [ -n "$(lacks)" ]; then
+        mapfile -t closure < <(LC_ALL=C apt-cache depends --recurse --important --no-breaks --no-conflicts --no-replaces --no-enhances --no-suggests --no-recommends "$LLVM" |
+            awk '/^[a-z0-9]/ && !/^(libc6|libc-bin|libcrypt|libgcc|gcc-|libstdc|libllvm)/ {print $1}' | sort -u)
+        rm -f "$W"/debs/*; fetch "${closure[@]}"; mkdir "$W/libraries"
+        for f in "$W"/debs/*.deb; do dpkg-deb -x "$f" "$W/libraries"; done
+        # Each may need others: until nothing more is found.
+        while found=; for l in $(lacks); do f=$(find "$W/libraries" -name "$l" | head -1); [ -z "$f" ] || { cp -L "$f" "$N/lib/"; found=1; }; done; [ -n "$found" ]; do :; done
+    fi
+    miss=$(lacks)
     [ -z "$miss" ] || die "libraries missing for Debian's rustc: $miss (apt-get install $LLVM)"
     echo "$VER" >"$N/VERSION"; rm -rf "$TC"; mv "$N" "$TC"; rm -rf "$R" "$W"/debs/*
     say "compiler $VER: $((SECONDS - t0)) s"
