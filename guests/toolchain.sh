@@ -15,6 +15,7 @@
 #   GUEST_FORCE        1: skip 1 and 2, go straight to 3 (to test the fallback)
 set -euo pipefail
 GUEST_DIR=${GUEST_DIR:-$HOME/.cache/guest-toolchain}
+NEEDED=1.95   # `rust-version` in guests/Cargo.toml
 TARGETS=("$@"); [ $# -gt 0 ] || TARGETS=(wasm32-unknown-unknown wasm32-wasip2)
 say() { printf 'guests: %s\n' "$*" >&2; }
 die() { say "$*"; exit 1; }
@@ -50,8 +51,10 @@ for c in apt-get apt-cache dpkg-deb cargo cc flock; do command -v $c >/dev/null 
 cand() { LC_ALL=C apt-cache policy "$1" 2>/dev/null | awk '/Candidate:/{print $2}' | grep -v '(none)'; }
 dep() { LC_ALL=C apt-cache depends "$1" | awk -v p="^$2" '/Depends:/ && $2 ~ p {print $2; exit}'; }
 say "making a WebAssembly toolchain from Debian's rustc-web in $TC (about 4 minutes and 600 MB, once)"
-cand rust-web-src >/dev/null || apt-get update >&2 || true
+# Lists that are there may be old, or know no security updates: with them comes the compiler that is new enough.
+apt-get update >/dev/null 2>&1 || say "apt-get update failed; going on with the package lists that are there"
 VER=$(cand rustc-web) && [ "$(cand rust-web-src)" = "$VER" ] || die "apt has no rustc-web with rust-web-src of one version"
+dpkg --compare-versions "$VER" ge "$NEEDED" || die "apt has rustc-web $VER, and the plugins need $NEEDED; its security updates have it, or run: rustup target add ${TARGETS[*]}"
 W=$GUEST_DIR/work; rm -rf "$W"; mkdir -p "$W/debs"; t0=$SECONDS
 fetch() { (cd "$W/debs" && apt-get -q -o APT::Sandbox::User=root "${APT_O[@]}" download "$@" >"$W/apt.log" 2>&1) || { cat "$W/apt.log" >&2; die "cannot download: $*"; }; }
 unpack() { dpkg-deb --fsys-tarfile "$W"/debs/$1 | tar -x -C "$2" "${@:3}"; }
