@@ -1,6 +1,6 @@
 //! What a rule does with a column, once it is bound.
 
-use packed::{Column as View, NULL, Packed as Filled, UNCHANGED, append};
+use packed::{Column as View, NULL, Packed as Filled, UNCHANGED};
 
 use crate::contract::exports::pgstream::plugin::transformer::Column;
 use crate::contract::pgstream::plugin::data::{Packed, Values};
@@ -37,7 +37,7 @@ impl Work {
                 let values = wrap(pack(Filled::empty(count)));
                 return Ok(Column { at, states: nulls(count, states), values });
             }
-            Work::Literal(text) => view.map(|_, out| append(out, text)),
+            Work::Literal(text) => view.map(|_, out| out.extend_from_slice(text)),
             Work::Mask(masking) => masking.apply(&view),
             Work::Encrypt(siv) => siv.apply(&view),
         };

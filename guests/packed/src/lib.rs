@@ -77,9 +77,39 @@ impl<'a> Column<'a> {
         out
     }
 
+    /// Calls `change` for each row that has a value; the others come out empty.
+    ///
+    /// `change` says what of the value becomes something else, from left to right. What stays is copied for many values
+    /// at once: a copy costs a plugin more than a short value has bytes. `N` is how many stars hide what
+    /// [`Edit::stars`] hides.
+    pub fn edit<const N: usize>(&self, mut change: impl FnMut(&'a [u8], &mut Edit<'a, N>)) -> Packed {
+        let mut edit = Edit::new(self);
+        let mut start = 0;
+        for (row, &end) in self.ends.iter().enumerate() {
+            // As in `split`.
+            let value = self.data.get(start as usize..end as usize).unwrap_or_default();
+            edit.start = start as usize;
+            if self.states.get(row).is_none_or(|&state| state == PRESENT) {
+                change(value, &mut edit);
+            } else if !value.is_empty() {
+                edit.gap(0, value.len());
+            }
+            edit.end(end as usize);
+            start = end;
+        }
+        edit.finish(start as usize)
+    }
+
     /// Is every byte of every value ASCII?
     pub fn is_ascii(&self) -> bool {
-        self.data.is_ascii()
+        // The library's own takes four bytes at a time where an address has four.
+        let (words, rest) = self.data.as_chunks::<8>();
+        let (fours, words) = words.as_chunks::<4>();
+        let word = |word: &[u8; 8]| u64::from_le_bytes(*word);
+        let four = |[a, b, c, d]: &[[u8; 8]; 4]| word(a) | word(b) | word(c) | word(d);
+        let all = fours.iter().fold(0, |all, next| all | four(next));
+        let all = words.iter().fold(all, |all, next| all | word(next));
+        all & u64::from_ne_bytes([0x80; 8]) == 0 && rest.is_ascii()
     }
 }
 
@@ -93,31 +123,78 @@ fn split<'a>(ends: &'a [u32], data: &'a [u8]) -> impl Iterator<Item = &'a [u8]> 
     })
 }
 
-/// Appends bytes, as `extend_from_slice` does. A copy of unknown length is a call out of the component there, which costs
-/// more than some twenty bytes do; copies of eight bytes are an instruction each.
-#[inline]
-pub fn append(out: &mut Vec<u8>, bytes: &[u8]) {
-    const WORD: usize = 8;
-    const SHORT: usize = 96;
-    let (words, rest) = bytes.as_chunks::<WORD>();
-    if bytes.len() > SHORT {
-        return out.extend_from_slice(bytes);
+/// A column on its way to another, which for the most part is the same.
+///
+/// It is copied ahead in pieces that are larger than most values, stars are put into the copy, and what a gap finds
+/// copied too far is taken back.
+pub struct Edit<'a, const N: usize> {
+    data: &'a [u8],
+    out: Packed,
+    /// Up to here `data` is in `out`, or left out of it.
+    done: usize,
+    /// Where the value in hand begins.
+    start: usize,
+}
+
+impl<'a, const N: usize> Edit<'a, N> {
+    /// Bytes that are copied at once.
+    const PIECE: usize = 512;
+
+    fn new(column: &Column<'a>) -> Self {
+        let out = Packed::with_capacity(column.ends.len(), column.data.len() + Self::PIECE);
+        Self { data: column.data, out, done: 0, start: 0 }
     }
-    for word in words {
-        out.extend_from_slice(word);
+
+    /// The bytes of the value from `from` to `to` become `N` stars.
+    #[inline(always)]
+    pub fn stars(&mut self, from: usize, to: usize) {
+        if to - from != N {
+            self.gap(from, to).extend_from_slice(&[b'*'; N]);
+            return;
+        }
+        let at = self.start + from;
+        if self.done < at + N {
+            self.copy((at + N).max(self.done + Self::PIECE).min(self.data.len()));
+        }
+        let place = self.out.data.len() + at - self.done;
+        if let Some(hidden) = self.out.data.get_mut(place..place + N) {
+            hidden.copy_from_slice(&[b'*'; N]);
+        }
     }
-    match (rest, bytes.last_chunk::<WORD>()) {
-        ([], _) => {}
-        // The last word overlaps the one before.
-        (rest, Some(last)) => {
-            out.truncate(out.len() + rest.len() - WORD);
-            out.extend_from_slice(last);
+
+    /// The bytes of the value from `from` to `to` become what is appended to the answer.
+    #[inline(never)]
+    pub fn gap(&mut self, from: usize, to: usize) -> &mut Vec<u8> {
+        self.reach(self.start + from);
+        self.done = self.start + to;
+        &mut self.out.data
+    }
+
+    /// Makes `out` end with what is before `at`.
+    fn reach(&mut self, at: usize) {
+        if at < self.done {
+            self.out.data.truncate(self.out.data.len() - (self.done - at));
+            self.done = at;
+        } else {
+            self.copy(at);
         }
-        (rest, None) => {
-            for byte in rest {
-                out.push(*byte);
-            }
-        }
+    }
+
+    #[inline(never)]
+    fn copy(&mut self, to: usize) {
+        self.out.data.extend_from_slice(self.data.get(self.done..to).unwrap_or_default());
+        self.done = to;
+    }
+
+    #[inline(always)]
+    fn end(&mut self, end: usize) {
+        // Copied already or not. A guest's memory ends before 4 GiB.
+        self.out.ends.push((self.out.data.len() + end - self.done) as u32);
+    }
+
+    fn finish(mut self, end: usize) -> Packed {
+        self.reach(end);
+        self.out
     }
 }
 
@@ -170,15 +247,19 @@ mod tests {
     }
 
     #[test]
-    fn appended_bytes_are_the_bytes() {
-        let all: Vec<u8> = (0..200).collect();
-        for length in 0..all.len() {
-            for before in [0, 3, 9] {
-                let mut out = vec![7; before];
-                append(&mut out, &all[..length]);
-                assert_eq!(out, [&vec![7; before], &all[..length]].concat(), "{length} after {before}");
+    fn what_an_edit_leaves_alone_is_copied_with_its_neighbours() {
+        let column = Column::new(5, &[0, 0, 1, 0, 0], &[4, 6, 7, 7, 12], b"abcdefXghijk").unwrap();
+        let out = column.edit::<2>(|value, edit| match value.len() {
+            4 => edit.stars(1, 3),
+            2 => edit.gap(0, 1).extend_from_slice(b"long"),
+            0 => edit.stars(0, 0),
+            _ => {
+                edit.stars(0, 2);
+                edit.gap(4, 5);
             }
-        }
+        });
+        let values: Vec<_> = out.values().collect();
+        assert_eq!(values, [&b"a**d"[..], b"longf", b"", b"**", b"**ij"]);
     }
 
     #[test]

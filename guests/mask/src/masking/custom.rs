@@ -1,6 +1,6 @@
 //! `masking` of type `custom`: from here to there, as bytes or as a share of the value.
 
-use packed::append;
+use packed::Edit;
 use settings::Settings;
 
 use super::{begins, stars};
@@ -86,24 +86,19 @@ impl Custom {
         Ok(Self { begin, end, outside })
     }
 
-    pub(crate) fn mask(&self, value: &[u8], out: &mut Vec<u8>) {
+    pub(crate) fn mask(&self, value: &[u8], edit: &mut Edit<'_, 0>) {
         let (a, b) = (self.begin.of(value.len()), self.end.of(value.len()));
         let (a, b) = (a.min(b), a.max(b));
-        let part = |from: usize, to: usize| value.get(from..to).unwrap_or_default();
         if self.outside {
             // What is readable shrinks to whole characters.
             let (a, b) = (up(value, a), down(value, b));
             let b = b.max(a);
-            stars(a, out);
-            append(out, part(a, b));
-            stars(value.len() - b, out);
-        } else {
-            // What is hidden grows to whole characters, unless it is empty.
-            let (a, b) =
-                if a == b { (down(value, a), down(value, a)) } else { (down(value, a), up(value, b)) };
-            append(out, part(0, a));
-            stars(b - a, out);
-            append(out, part(b, value.len()));
+            stars(a, edit.gap(0, a));
+            stars(value.len() - b, edit.gap(b, value.len()));
+        } else if a < b {
+            // What is hidden grows to whole characters.
+            let (a, b) = (down(value, a), up(value, b));
+            stars(b - a, edit.gap(a, b));
         }
     }
 }
