@@ -19,6 +19,7 @@ pub enum Value<'a> {
 impl Value<'_> {
     /// The state without the bytes.
     #[must_use]
+    #[inline]
     pub fn state(&self) -> State {
         match self {
             Self::Present(_) => State::Present,
@@ -54,6 +55,7 @@ pub enum State {
 impl State {
     /// The state of a code of `wit/v0/data.wit`.
     #[must_use]
+    #[inline]
     pub fn from_code(code: u8) -> Option<Self> {
         match code {
             0 => Some(Self::Present),
@@ -184,6 +186,7 @@ impl Cells {
 
     /// The state of the value at `row`; null past the end.
     #[must_use]
+    #[inline]
     pub fn state(&self, row: usize) -> State {
         if self.states.is_empty() {
             return if row < self.ends.len() { State::Present } else { State::Null };
@@ -193,6 +196,7 @@ impl Cells {
 
     /// Where the value at `row` lies in [`Cells::data`].
     #[must_use]
+    #[inline]
     pub fn range(&self, row: usize) -> Range<usize> {
         let start = match row.checked_sub(1) {
             Some(before) => self.ends.get(before).copied().unwrap_or(0),
@@ -204,6 +208,7 @@ impl Cells {
 
     /// The value at `row`; null past the end.
     #[must_use]
+    #[inline]
     pub fn get(&self, row: usize) -> Value<'_> {
         match self.state(row) {
             State::Present => Value::Present(self.data.get(self.range(row)).unwrap_or(&[])),
@@ -255,6 +260,7 @@ pub struct CellsBuilder {
 impl CellsBuilder {
     /// Appends a value. A column of one batch stays below 4 GiB: Postgres sends no value over 1 GB and
     /// a batch is cut at 256 KB.
+    #[inline]
     pub fn push(&mut self, value: Value<'_>) {
         let state = value.state();
         if state == State::Present {
@@ -308,12 +314,14 @@ impl Image {
 
     /// The columns, in the order of `Relation::columns`; empty when no row has this image.
     #[must_use]
+    #[inline]
     pub fn columns(&self) -> &[Cells] {
         &self.columns
     }
 
     /// One value; null where there is none.
     #[must_use]
+    #[inline]
     pub fn value(&self, column: usize, row: usize) -> Value<'_> {
         self.columns.get(column).map_or(Value::Null, |cells| cells.get(row))
     }

@@ -4,6 +4,7 @@
 //! text form wherever it is read.
 
 mod connect;
+mod drowsy;
 mod error;
 mod quote;
 mod replication;

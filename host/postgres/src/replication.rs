@@ -16,6 +16,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
 
+use crate::drowsy::{Drowsy, Watched};
 use crate::{Error, SslMode, Url, options_with, tls};
 
 /// How much is read at once.
@@ -64,8 +65,22 @@ pub enum Message {
     },
 }
 
-trait Socket: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Socket for T {}
+trait Socket: AsyncRead + AsyncWrite + Send + Unpin {
+    /// See [`Replication::pause`].
+    fn sleep(&mut self) -> io::Result<()>;
+}
+
+impl<S: Watched> Socket for Drowsy<S> {
+    fn sleep(&mut self) -> io::Result<()> {
+        Self::sleep(self)
+    }
+}
+
+impl Socket for tokio_rustls::client::TlsStream<Drowsy<TcpStream>> {
+    fn sleep(&mut self) -> io::Result<()> {
+        self.get_mut().0.sleep()
+    }
+}
 
 /// A connection in replication mode.
 pub struct Replication {
@@ -99,7 +114,7 @@ impl Replication {
             |error: io::Error| Error::Unreachable { url: url.to_string(), reason: error.to_string() };
         let socket: Box<dyn Socket> = if url.host.starts_with('/') {
             let path = format!("{}/.s.PGSQL.{}", url.host, url.port);
-            Box::new(UnixStream::connect(path).await.map_err(unreachable)?)
+            Box::new(Drowsy::new(UnixStream::connect(path).await.map_err(unreachable)?))
         } else {
             let socket = TcpStream::connect((url.host.as_str(), url.port)).await.map_err(unreachable)?;
             socket.set_nodelay(true)?;
@@ -255,6 +270,14 @@ impl Replication {
         }
     }
 
+    /// From now until the next read or write, nothing that arrives wakes anybody.
+    ///
+    /// # Errors
+    /// A socket that is broken.
+    pub fn pause(&mut self) -> Result<(), Failure> {
+        Ok(self.socket.sleep()?)
+    }
+
     /// Tells the server that everything before `confirmed` is done.
     ///
     /// # Errors
@@ -325,7 +348,8 @@ impl Replication {
 }
 
 /// Asks for TLS as the URL's mode says.
-async fn encrypt(mut socket: TcpStream, url: &Url) -> Result<Box<dyn Socket>, Failure> {
+async fn encrypt(socket: TcpStream, url: &Url) -> Result<Box<dyn Socket>, Failure> {
+    let mut socket = Drowsy::new(socket);
     if url.sslmode == SslMode::Disable {
         return Ok(Box::new(socket));
     }
@@ -381,7 +405,9 @@ mod tests {
     use super::*;
 
     fn reading(bytes: &[u8]) -> Replication {
-        let (socket, _) = tokio::io::duplex(1);
+        let (socket, _) = std::os::unix::net::UnixStream::pair().unwrap();
+        socket.set_nonblocking(true).unwrap();
+        let socket = Drowsy::new(UnixStream::from_std(socket).unwrap());
         Replication { socket: Box::new(socket), input: BytesMut::from(bytes), output: BytesMut::new() }
     }
 
@@ -389,8 +415,8 @@ mod tests {
         [&[tag], &(body.len() as u32 + 4).to_be_bytes()[..], body].concat()
     }
 
-    #[test]
-    fn messages_come_out_whole_however_they_arrived() {
+    #[tokio::test]
+    async fn messages_come_out_whole_however_they_arrived() {
         let data = message(b'd', &[&[b'w'][..], &[0; 24], b"row"].concat());
         let alive = message(b'd', &[&[b'k'][..], &7_u64.to_be_bytes(), &[0; 8], &[1]].concat());
         let all = [data, message(b'N', b"Mnotice\0\0"), alive].concat();
@@ -409,8 +435,8 @@ mod tests {
         }
     }
 
-    #[test]
-    fn an_error_of_the_server_keeps_its_code_and_shows_no_message_by_itself() {
+    #[tokio::test]
+    async fn an_error_of_the_server_keeps_its_code_and_shows_no_message_by_itself() {
         let mut connection = reading(&message(b'E', b"SERROR\0C22P05\0Mthe secret\0\0"));
         let failure = connection.next().unwrap_err();
         assert!(!failure.to_string().contains("secret"), "{failure}");
@@ -419,8 +445,8 @@ mod tests {
         );
     }
 
-    #[test]
-    fn lengths_that_cannot_be_and_messages_out_of_place_are_refused() {
+    #[tokio::test]
+    async fn lengths_that_cannot_be_and_messages_out_of_place_are_refused() {
         for bytes in [
             vec![b'd', 0, 0, 0, 3],
             vec![b'd', 0xff, 0xff, 0xff, 0xff],

@@ -102,7 +102,7 @@ impl Work {
                 loop_commit(
                     update / 200,
                     "UPDATE public.wide SET a = a + 1, e = 'changed' || n || '@example.com', h = now() \
-                     WHERE id IN (SELECT id FROM public.wide WHERE id > (n * 7919 * 200) % 100000 ORDER BY id LIMIT 200)",
+                     WHERE id IN (SELECT id FROM public.wide WHERE id > (n * 7919::bigint * 200) % 100000 ORDER BY id LIMIT 200)",
                 )
             }),
             Self::new("delete", delete, "deletes, 200 a transaction", move |_| {

@@ -101,6 +101,11 @@ impl Session {
         self.connection.fill().await.map_err(|failure| stream_error(&self.options, failure))
     }
 
+    /// Leaves the connection alone until it is used again.
+    pub(crate) fn pause(&mut self) -> Result<(), Error> {
+        self.connection.pause().map_err(|failure| stream_error(&self.options, failure))
+    }
+
     /// From now on the server may be told this.
     pub(crate) fn confirm(&mut self, lsn: Lsn) {
         self.confirmed = self.confirmed.max(lsn);

@@ -228,6 +228,7 @@ impl Stream {
             let session = &mut self.session;
             let more = async {
                 if busy {
+                    session.pause()?;
                     sleep_until(read_from).await;
                 }
                 session.fill().await

@@ -9,6 +9,8 @@ use event::TableName;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct TargetColumn {
     pub(super) name: String,
+    /// Its type.
+    pub(super) oid: u32,
     /// Type without its modifier, qualified: a cast to it never cuts anything off.
     pub(super) type_name: String,
     /// Type with its modifier: what the server makes of a text when it is stored.
@@ -80,7 +82,7 @@ SELECT a.attrelid, a.attname::text, format_type(a.atttypid, -1), format_type(a.a
            AND coalesce(l.collisdeterministic, true),
        CASE WHEN o.schema IS NULL OR o.schema = 'pg_catalog' THEN NULL ELSE o.schema END,
        o.schema IS NOT NULL OR base.typtype IN ('e', 'r', 'm', 'c') OR base.typcategory = 'A',
-       a.attnotnull, a.attgenerated <> '', a.attidentity = 'a'
+       a.attnotnull, a.attgenerated <> '', a.attidentity = 'a', a.atttypid
 FROM pg_attribute a
 JOIN pg_type t ON t.oid = a.atttypid
 CROSS JOIN LATERAL (
@@ -183,5 +185,6 @@ fn column(row: &tokio_postgres::Row) -> Result<TargetColumn, tokio_postgres::Err
         not_null: row.try_get(9)?,
         generated: row.try_get(10)?,
         always: row.try_get(11)?,
+        oid: row.try_get(12)?,
     })
 }

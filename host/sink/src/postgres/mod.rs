@@ -6,6 +6,7 @@
 //! (`run`, `progress`), and goes row by row where a statement fails (`apply`).
 
 mod apply;
+mod binary;
 mod catalog;
 mod counters;
 mod encode;

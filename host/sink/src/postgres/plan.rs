@@ -1,6 +1,6 @@
 //! What is to be run for a work, in order: few statements for many rows, or one for each row.
 
-use event::{TableName, Truncate, Value};
+use event::{Image as Cells, TableName, Truncate, Value};
 
 use super::rows::{At, KeyAt, Rows};
 use super::statement::{How, Param, Shape};
@@ -70,6 +70,15 @@ impl Job {
     }
 }
 
+/// Where the values of a pick are, found once for all its columns.
+#[derive(Clone, Copy)]
+pub(super) struct Found<'a> {
+    key: Option<(&'a Cells, usize)>,
+    new: Option<(&'a Cells, usize)>,
+    /// The image before the new one, for what the last change left alone.
+    before: Option<u32>,
+}
+
 /// Statements in order, and the images that they take their values from.
 #[derive(Debug, Default)]
 pub(super) struct Plan {
@@ -97,16 +106,30 @@ impl Plan {
         Value::Unchanged
     }
 
-    /// The value of a parameter.
+    /// Finds the values of a pick.
+    pub(super) fn found<'a>(&self, rows: Rows<'a>, pick: &Pick) -> Found<'a> {
+        let image = pick.image.and_then(|at| self.images.get(at as usize));
+        Found {
+            key: rows.key_image(pick.key),
+            new: image.and_then(|image| rows.new_image(image.at)),
+            before: image.and_then(|image| image.before),
+        }
+    }
+
+    /// The value of a parameter; `column` is its place on the source.
+    #[inline]
     pub(super) fn parameter<'a>(
         &self,
         rows: Rows<'a>,
-        table: &Table,
-        pick: &Pick,
-        param: Param,
+        found: &Found<'a>,
+        key: bool,
+        column: usize,
     ) -> Value<'a> {
-        let column = table.source(param.column);
-        if param.key { rows.of_key(pick.key, column) } else { self.value(rows, pick.image, column) }
+        let image = if key { found.key } else { found.new };
+        match image.map_or(Value::Unchanged, |(cells, row)| cells.value(column, row)) {
+            Value::Unchanged if !key => self.value(rows, found.before, column),
+            value => value,
+        }
     }
 
     /// The bound columns of which an image knows nothing: they stay.
@@ -152,8 +175,9 @@ impl Group {
         let mut picks = Vec::with_capacity(self.picks.len().min(widest));
         let mut bytes = 0;
         for pick in self.picks {
-            let size =
-                params.iter().map(|param| size(plan.parameter(rows, table, &pick, *param))).sum::<usize>();
+            let found = plan.found(rows, &pick);
+            let value = |param: &Param| plan.parameter(rows, &found, param.key, table.source(param.column));
+            let size = params.iter().map(|param| size(value(param))).sum::<usize>();
             let full = picks.len() >= widest || (!copy && bytes + size > BYTES) || !many;
             if full && !picks.is_empty() {
                 let full = std::mem::take(&mut picks);

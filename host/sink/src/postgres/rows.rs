@@ -1,6 +1,6 @@
 //! Finding the values of a change among the columns of a work's batches.
 
-use event::{Chunk, OldImage, RowAt, Value};
+use event::{Chunk, Image, OldImage, RowAt, Value};
 
 use super::work::Work;
 
@@ -49,6 +49,19 @@ impl<'a> Rows<'a> {
 
     fn chunk(self, at: At) -> Option<&'a Chunk> {
         self.work.pieces.get(at.piece as usize)?.held.batch.chunks.get(at.chunk as usize)
+    }
+
+    /// The new image, and the row in it.
+    pub(super) fn new_image(self, at: At) -> Option<(&'a Image, usize)> {
+        self.chunk(at).map(|chunk| (&chunk.new, at.new as usize))
+    }
+
+    /// The image that holds the key, and the row in it.
+    pub(super) fn key_image(self, key: KeyAt) -> Option<(&'a Image, usize)> {
+        if !key.old {
+            return self.new_image(key.at);
+        }
+        self.chunk(key.at).map(|chunk| (&chunk.old, key.at.old as usize))
     }
 
     /// A value of the new image.

@@ -202,13 +202,13 @@ pub(super) async fn send<'a>(
                     // One that is sent behind a statement that fails is refused, and see `out_of_step`.
                     pipeline.drain().await?;
                 }
-                let source = Source { plan, rows, table: bound, picks };
+                let source = Source::new(plan, rows, bound, picks);
                 let answer: Answer<'a> = match how {
                     How::One | How::Many => {
                         let many = *how == How::Many;
                         let params = params(bound, shape);
                         let arguments: Vec<_> =
-                            params.into_iter().map(|param| Argument { source, param, many }).collect();
+                            params.into_iter().map(|param| Argument::new(&source, param, many)).collect();
                         Box::pin(client.execute_raw(statement, arguments))
                     }
                     How::Copy => Box::pin(copy(client, statements, statement, source, shape)),
@@ -227,12 +227,12 @@ async fn copy(
     source: Source<'_>,
     shape: &Shape,
 ) -> Result<u64, tokio_postgres::Error> {
-    let params = params(source.table, shape);
+    let params = source.columns(&params(source.table, shape));
     let begun = client.copy_in::<_, Bytes>(statement).await;
     let mut sink = pin!(begun.inspect_err(|_| statements.out_of_step.store(true, Ordering::Relaxed))?);
     let mut out = BytesMut::with_capacity(COPY_MESSAGE + 4096);
-    for pick in source.picks {
-        line(source, &params, pick, &mut out);
+    for row in source.found.iter() {
+        line(&source, &params, row, &mut out);
         if out.len() >= COPY_MESSAGE {
             sink.send(out.split().freeze()).await?;
             out.reserve(COPY_MESSAGE + 4096);
