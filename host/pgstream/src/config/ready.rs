@@ -6,7 +6,7 @@ use super::problem::Problem;
 use crate::telemetry::Logging;
 
 /// Rows that a target transaction holds at most, unless `batch.size` says otherwise.
-pub const BATCH_ROWS: usize = 5_000;
+pub const BATCH_ROWS: usize = 10_000;
 /// Bytes that a target transaction holds at most, unless `batch.max_bytes` says otherwise.
 pub const BATCH_BYTES: usize = 8 << 20;
 /// Bytes that wait between source and target at most, unless `batch.max_queue_bytes` says otherwise.
