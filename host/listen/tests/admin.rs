@@ -23,12 +23,16 @@ async fn init_can_be_repeated_and_destroy_leaves_nothing_behind() {
     on_each_major!(bed, {
         let before = bed.value(TRACES).await;
         let first = wal::init(&bed.options, Parts::All).await.unwrap();
-        assert_eq!(outcomes(&first), [Outcome::Created, Outcome::Created, Outcome::Created]);
+        assert!(first.iter().all(|action| action.outcome == Outcome::Created), "{first:?}");
         let words: Vec<String> = first.iter().map(ToString::to_string).collect();
         assert_eq!(
             words,
             [
                 "migration `0001_schema`: created",
+                "migration `0002_ids`: created",
+                "migration `0003_documents`: created",
+                "migration `0004_schema_log`: created",
+                "schema tracking: created",
                 "publication `pgstream_shop`: created",
                 "replication slot `pgstream_shop_slot`: created"
             ]
@@ -51,7 +55,7 @@ async fn two_inits_at_once_do_not_meet() {
             tokio::join!(wal::init(&bed.options, Parts::All), wal::init(&bed.options, Parts::All));
         one.unwrap();
         two.unwrap();
-        assert_eq!(bed.value("SELECT count(*) FROM pgstream.migrations").await, "1");
+        assert_eq!(bed.value("SELECT count(*) FROM pgstream.migrations").await, "4");
     });
 }
 
@@ -59,7 +63,8 @@ async fn two_inits_at_once_do_not_meet() {
 async fn parts_can_be_made_and_removed_alone() {
     on_each_major!(bed, {
         let made = wal::init(&bed.options, Parts::Migrations).await.unwrap();
-        assert!(matches!(made[..], [wal::Action { subject: Subject::Migration(_), .. }]), "{made:?}");
+        let ours = |action: &wal::Action| matches!(action.subject, Subject::Migration(_) | Subject::Tracking);
+        assert!(made.iter().all(ours) && made.len() == 5, "{made:?}");
         let made = wal::init(&bed.options, Parts::Slot).await.unwrap();
         assert_eq!(outcomes(&made), [Outcome::Created, Outcome::Created]);
         let how = DestroyOptions { parts: Parts::Migrations, ..DestroyOptions::default() };
@@ -82,7 +87,7 @@ async fn what_others_made_is_used_and_left_alone() {
         )
         .await;
         let made = wal::init(&bed.options, Parts::All).await.unwrap();
-        assert_eq!(outcomes(&made), [Outcome::Created, Outcome::AlreadyThere, Outcome::Created]);
+        assert_eq!(outcomes(&made)[5..], [Outcome::AlreadyThere, Outcome::Created]);
         let removed = wal::destroy(&bed.options, DestroyOptions::default()).await.unwrap();
         let words: Vec<String> = removed.iter().map(ToString::to_string).collect();
         assert_eq!(
@@ -135,6 +140,15 @@ async fn a_schema_of_another_program_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_schema_of_another_role_is_refused() {
+    on_each_major!(bed, {
+        bed.sql("CREATE ROLE mallory; CREATE SCHEMA pgstream AUTHORIZATION mallory").await;
+        let error = wal::init(&bed.options, Parts::All).await.unwrap_err();
+        assert!(matches!(&error, Error::SchemaOwner { owner, .. } if owner == "mallory"), "{error:?}");
+    });
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_slot_that_is_read_is_not_destroyed() {
     on_each_major!(bed, {
         bed.init().await;
@@ -164,7 +178,7 @@ async fn status_tells_what_is_there() {
         )
         .await;
         let status = wal::status(&bed.options).await.unwrap();
-        assert_eq!((status.migration, status.publication), (Some(1), true));
+        assert_eq!((status.migration, status.publication), (Some(4), true));
         assert!(status.lag_bytes.unwrap() > 10_000, "{status:?}");
         let slot = status.slot.unwrap();
         assert_eq!((slot.plugin.as_deref(), slot.database.as_deref()), (Some("pgoutput"), Some("shop")));

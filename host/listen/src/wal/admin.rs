@@ -3,9 +3,11 @@
 use std::fmt;
 use std::time::Duration;
 
+use postgres::Client;
 use tokio::time::Instant;
 
-use crate::wal::{Error, Options, SCHEMA, migrate, publication, role, server, slot};
+use crate::wal::tracking::Tracking;
+use crate::wal::{Error, Options, SCHEMA, migrate, publication, role, server, slot, tracking};
 
 /// Which parts `init` and `destroy` care for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -26,6 +28,8 @@ pub enum Subject {
     Schema,
     /// One migration in it.
     Migration(String),
+    /// The event triggers that note every change of the schema.
+    Tracking,
     /// The publication of that name.
     Publication(String),
     /// The slot of that name.
@@ -37,6 +41,7 @@ impl fmt::Display for Subject {
         match self {
             Self::Schema => write!(f, "schema `{SCHEMA}`"),
             Self::Migration(name) => write!(f, "migration `{name}`"),
+            Self::Tracking => f.write_str("schema tracking"),
             Self::Publication(name) => write!(f, "publication `{name}`"),
             Self::Slot(name) => write!(f, "replication slot `{name}`"),
         }
@@ -56,6 +61,8 @@ pub enum Outcome {
     NotThere,
     /// It was left alone, for this reason.
     Kept(String),
+    /// It could not be made, for this reason; the rest works without it.
+    NotMade(String),
 }
 
 impl fmt::Display for Outcome {
@@ -66,6 +73,7 @@ impl fmt::Display for Outcome {
             Self::Removed => f.write_str("removed"),
             Self::NotThere => f.write_str("not there"),
             Self::Kept(reason) => write!(f, "kept: {reason}"),
+            Self::NotMade(reason) => write!(f, "not made: {reason}"),
         }
     }
 }
@@ -108,31 +116,58 @@ pub async fn init(options: &Options, parts: Parts) -> Result<Vec<Action>, Error>
             let subject = Subject::Migration(format!("{:04}_{}", migration.number, migration.name));
             actions.push(action(subject, if applied { Outcome::Created } else { Outcome::AlreadyThere }));
         }
+        fault::here!("init-migrated");
+        let outcome = track(&mut client).await?;
+        actions.push(action(Subject::Tracking, outcome));
+        fault::here!("init-tracked");
     }
-    fault::here!("init-migrated");
-    if parts == Parts::Migrations {
-        return Ok(actions);
+    if parts != Parts::Migrations {
+        actions.extend(publish(&client, &server, options).await?);
     }
-    // The publication first: to a slot, what is made after it exists only from then on.
+    // Last: what was being defined when the triggers came is in the slot's past by now, and in the catalog.
+    if parts != Parts::Slot && actions.iter().any(|action| action.outcome != Outcome::AlreadyThere) {
+        tracking::refresh(&client).await?;
+        fault::here!("init-refreshed");
+    }
+    Ok(actions)
+}
+
+/// The event triggers, where the role may make them.
+async fn track(client: &mut Client) -> Result<Outcome, Error> {
+    if tracking::find(client).await? == Tracking::Full {
+        return Ok(Outcome::AlreadyThere);
+    }
+    match tracking::create(client).await? {
+        Tracking::Full => Ok(Outcome::Created),
+        Tracking::Reduced => Ok(Outcome::NotMade(
+            "event triggers take a superuser; of schema changes only columns that come, go or change their type are seen"
+                .to_owned(),
+        )),
+    }
+}
+
+/// The publication, then the slot: to a slot, what is made after it exists only from then on.
+async fn publish(client: &Client, server: &server::Server, options: &Options) -> Result<Vec<Action>, Error> {
+    let mut actions = Vec::new();
     let subject = Subject::Publication(options.publication.clone());
-    let outcome = match publication::find(&client, &options.publication).await? {
+    let outcome = match publication::find(client, &options.publication).await? {
         Some(_) => Outcome::AlreadyThere,
         None => {
-            publication::create(&client, options).await?;
+            publication::create(client, options).await?;
             Outcome::Created
         }
     };
     actions.push(action(subject, outcome));
     fault::here!("init-published");
     let subject = Subject::Slot(options.slot.clone());
-    let found = slot::find(&client, &server, &options.slot).await?;
+    let found = slot::find(client, server, &options.slot).await?;
     let outcome = if found.is_some() { Outcome::AlreadyThere } else { Outcome::Created };
     if found.is_none() {
-        slot::create(&client, &options.slot).await?;
+        slot::create(client, &options.slot).await?;
         fault::here!("init-slot-created");
     }
     // Also one that was just made: another `init` may have been quicker.
-    let slot = slot::find(&client, &server, &options.slot).await?;
+    let slot = slot::find(client, server, &options.slot).await?;
     slot.ok_or_else(|| Error::NoSlot { slot: options.slot.clone() })?.check(options)?;
     actions.push(action(subject, outcome));
     Ok(actions)
@@ -190,7 +225,7 @@ pub async fn destroy(options: &Options, how: DestroyOptions) -> Result<Vec<Actio
 }
 
 async fn remove_slot(
-    client: &postgres::Client,
+    client: &Client,
     server: &server::Server,
     options: &Options,
     wait: Duration,

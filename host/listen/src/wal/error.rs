@@ -114,6 +114,18 @@ pub enum Error {
         /// Tables in it.
         tables: Vec<String>,
     },
+    /// The owner of the schema could change what we put into it.
+    #[error("schema `pgstream` of the source belongs to role `{owner}`, and `init` runs as `{role}`")]
+    #[diagnostic(
+        code(listen::schema_owner),
+        help("who owns the schema could forge what the schema log says: run `init` as `{owner}`, or ALTER SCHEMA pgstream OWNER TO {}", postgres::ident(.role))
+    )]
+    SchemaOwner {
+        /// Who owns it.
+        owner: String,
+        /// The role of the URL.
+        role: String,
+    },
     /// The schema was made by a newer program.
     #[error(
         "schema `pgstream` of the source is at version {found}, and this program knows versions up to {known}"
@@ -329,6 +341,7 @@ impl Error {
             | Self::NoReplicationRight { .. }
             | Self::NoSchemaRight { .. }
             | Self::ForeignSchema { .. }
+            | Self::SchemaOwner { .. }
             | Self::SchemaTooNew { .. }
             | Self::NoPublicationRight { .. }
             | Self::NoPublication { .. }

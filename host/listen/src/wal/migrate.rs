@@ -13,13 +13,24 @@ pub(crate) struct Migration {
     undo: &'static str,
 }
 
+macro_rules! migration {
+    ($number:literal, $name:literal, $file:literal) => {
+        Migration {
+            number: $number,
+            name: $name,
+            apply: include_str!(concat!("../../../../migrations/", $file)),
+            undo: include_str!(concat!("../../../../migrations/undo/", $file)),
+        }
+    };
+}
+
 /// All of them, in order. A file that was released is never changed: another one follows.
-const MIGRATIONS: [Migration; 1] = [Migration {
-    number: 1,
-    name: "schema",
-    apply: include_str!("../../../../migrations/0001_schema.sql"),
-    undo: include_str!("../../../../migrations/undo/0001_schema.sql"),
-}];
+const MIGRATIONS: [Migration; 4] = [
+    migration!(1, "schema", "0001_schema.sql"),
+    migration!(2, "ids", "0002_ids.sql"),
+    migration!(3, "documents", "0003_documents.sql"),
+    migration!(4, "schema_log", "0004_schema_log.sql"),
+];
 
 /// Two `init` at once do not meet: an advisory lock for the transaction, its number any that is ours.
 const LOCK: &str = "SELECT pg_advisory_xact_lock(7377126540195164271)";
@@ -34,6 +45,7 @@ pub(crate) type Applied = Vec<(Migration, bool)>;
 pub(crate) async fn apply(client: &mut Client, database: &str) -> Result<Applied, Error> {
     let transaction = client.transaction().await.map_err(Error::statement("begin a transaction"))?;
     transaction.batch_execute(LOCK).await.map_err(Error::statement("take the lock of the migrations"))?;
+    check_owner(transaction.client()).await?;
     let at = version(transaction.client()).await?;
     let known = MIGRATIONS.last().map_or(0, |migration| migration.number);
     if at > known {
@@ -63,6 +75,19 @@ pub(crate) async fn apply(client: &mut Client, database: &str) -> Result<Applied
     }
     transaction.commit().await.map_err(Error::statement("commit the migrations"))?;
     Ok(applied)
+}
+
+/// Refuses a schema that another role than ours, or a superuser, owns: it could put rows of its own in place of ours.
+async fn check_owner(client: &tokio_postgres::Client) -> Result<(), Error> {
+    let row = client
+        .query_opt(
+            "SELECT o.rolname::text, current_user::text FROM pg_namespace AS n JOIN pg_roles AS o ON o.oid = n.nspowner \
+             WHERE n.nspname = $1 AND o.rolname <> current_user AND NOT o.rolsuper",
+            &[&SCHEMA],
+        )
+        .await
+        .map_err(Error::statement("look at the owner of schema pgstream"))?;
+    row.map_or(Ok(()), |row| Err(Error::SchemaOwner { owner: row.get(0), role: row.get(1) }))
 }
 
 /// What is left of the schema after `undo`.

@@ -20,6 +20,7 @@ mod slot;
 mod source;
 mod status;
 mod stream;
+mod tracking;
 
 pub use admin::{Action, DestroyOptions, Outcome, Parts, Subject, destroy, init};
 pub use error::{Error, TableWithoutIdentity};
@@ -28,3 +29,4 @@ pub use slot::SlotStatus;
 pub use source::Source;
 pub use status::{SourceStatus, status};
 pub use stream::{Progress, Summary};
+pub use tracking::Tracking;

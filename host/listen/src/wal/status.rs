@@ -3,6 +3,7 @@
 use event::Lsn;
 
 use crate::wal::slot::{self, SlotStatus};
+use crate::wal::tracking::{self, Tracking};
 use crate::wal::{Error, Options, TableWithoutIdentity, catalog, migrate, publication, server};
 
 /// A source and what `init` puts into it, as they are now.
@@ -27,6 +28,8 @@ pub struct SourceStatus {
     pub publication: bool,
     /// The last migration of schema `pgstream`; 0 without any, none if the schema is not there.
     pub migration: Option<i32>,
+    /// How schema changes are seen.
+    pub tracking: Tracking,
     /// Published tables whose updates and deletes cannot be sent.
     pub without_identity: Vec<TableWithoutIdentity>,
 }
@@ -76,6 +79,7 @@ pub async fn status(options: &Options) -> Result<SourceStatus, Error> {
         slot,
         publication: publication.is_some(),
         migration,
+        tracking: tracking::find(&client).await?,
         without_identity,
     })
 }

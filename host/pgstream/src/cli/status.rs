@@ -212,6 +212,7 @@ mod tests {
             lag_seconds: None,
             publication: true,
             migration: Some(1),
+            tracking: listen::wal::Tracking::Full,
             without_identity: Vec::new(),
         };
         for (moved, least, most) in [(now + hour, 0.0, 0.0), (now - hour, 3_600.0, 3_700.0)] {

@@ -5,19 +5,31 @@ use std::process::Command;
 
 /// What each crate of `host/` may depend on among our own. A crate that is not in this list fails the test: decide
 /// where it belongs. `event`, `buffer`, `checkpoint`, `fault` and `postgres` are the ground that the stages stand on.
-const ALLOWED: [(&str, &[&str]); 10] = [
+const ALLOWED: [(&str, &[&str]); 11] = [
     ("event", &[]),
+    ("schema", &["event"]),
     ("fault", &[]),
     ("postgres", &["event"]),
     ("buffer", &["event"]),
     ("checkpoint", &["event"]),
     ("plugin", &["event"]),
-    ("listen", &["event", "postgres", "buffer", "checkpoint", "fault"]),
-    ("modify", &["event", "plugin", "buffer", "fault"]),
-    ("sink", &["event", "postgres", "buffer", "checkpoint", "fault"]),
+    ("listen", &["event", "schema", "postgres", "buffer", "checkpoint", "fault"]),
+    ("modify", &["event", "schema", "plugin", "buffer", "fault"]),
+    ("sink", &["event", "schema", "postgres", "buffer", "checkpoint", "fault"]),
     (
         "pgstream",
-        &["event", "postgres", "buffer", "checkpoint", "fault", "plugin", "listen", "modify", "sink"],
+        &[
+            "event",
+            "schema",
+            "postgres",
+            "buffer",
+            "checkpoint",
+            "fault",
+            "plugin",
+            "listen",
+            "modify",
+            "sink",
+        ],
     ),
 ];
 

@@ -1,0 +1,178 @@
+//! From changes to statements, in an order that works.
+//!
+//! Each object gives statements with a place in the order ([`Step`]). Within a step the order of needs is kept: what is made
+//! is made after what it needs, what goes goes before what it needs.
+
+mod objects;
+mod parts;
+mod renames;
+mod table;
+mod types;
+
+use std::collections::{HashMap, HashSet};
+
+use crate::document::{Object, Oid};
+use crate::log::Change;
+use crate::statement::{Effect, Kind, Statement};
+
+/// The order of statements.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Step {
+    /// Schemas are made and renamed.
+    Schemas,
+    /// Extensions are made and moved.
+    Extensions,
+    /// Objects get their new schemas and names.
+    Names,
+    /// Foreign keys go: no key that they refer to can go before.
+    DropForeignKeys,
+    /// Triggers, policies and rules go.
+    DropAttached,
+    /// Views go, the last one made first.
+    DropViews,
+    /// Constraints, indexes and statistics of tables that stay.
+    DropParts,
+    /// Partitions are let go before their tables go.
+    Detach,
+    /// Tables go, and columns.
+    DropTables,
+    DropColumns,
+    /// Functions, sequences and types go.
+    DropRest,
+    /// Objects are made and changed, in the order of their needs.
+    Make,
+    /// Sequences go with their columns from here on.
+    OwnSequences,
+    /// Constraints and indexes.
+    Parts,
+    ForeignKeys,
+    /// Triggers, policies, rules, statistics.
+    Attached,
+    /// Comments, replica identity and the like.
+    Rest,
+    DropExtensions,
+    DropSchemas,
+}
+
+/// Collects the statements of one object.
+struct Out<'a> {
+    statements: &'a mut Vec<(Step, usize, Statement)>,
+    /// The place of the object in the order of needs.
+    rank: usize,
+    kind: Kind,
+    subject: String,
+}
+
+impl Out<'_> {
+    fn push(&mut self, step: Step, effect: Effect, sql: String) {
+        self.push_of(step, self.kind, effect, sql);
+    }
+
+    fn push_of(&mut self, step: Step, kind: Kind, effect: Effect, sql: String) {
+        let statement =
+            Statement { sql, kind, subject: self.subject.clone(), effect, settles_at_commit: false };
+        self.statements.push((step, self.rank, statement));
+    }
+
+    fn push_settling(&mut self, step: Step, sql: String) {
+        self.push(step, Effect::Alter, sql);
+        if let Some((_, _, statement)) = self.statements.last_mut() {
+            statement.settles_at_commit = true;
+        }
+    }
+}
+
+/// The statements that do on a target what these changes did on the source. All changes of one statement must be given
+/// together, whatever schema they are of.
+#[must_use]
+pub fn statements(changes: &[Change]) -> Vec<Statement> {
+    let mut found = Vec::new();
+    let renamed = renames::schemas(changes);
+    let made = ranks(changes, |change| change.after.as_ref());
+    let gone = ranks(changes, |change| change.before.as_ref());
+    let removed: HashSet<Oid> =
+        changes.iter().filter(|change| change.after.is_none()).map(|change| change.oid).collect();
+    for change in changes {
+        let Some(object) = change.object() else { continue };
+        let rank = match &change.after {
+            Some(_) => made.get(&change.oid).copied().unwrap_or_default(),
+            // The last one made goes first.
+            None => usize::MAX - gone.get(&change.oid).copied().unwrap_or_default(),
+        };
+        let out = &mut Out {
+            statements: &mut found,
+            rank,
+            kind: object.kind(),
+            subject: object.name().to_string(),
+        };
+        objects::change(change, &renamed, &removed, out);
+    }
+    // Stable: what one object gives for a step stays in its order.
+    found.sort_by_key(|(step, rank, _)| (*step, *rank));
+    found.into_iter().map(|(_, _, statement)| statement).collect()
+}
+
+/// The changes from one state of objects to another.
+#[must_use]
+pub fn between(before: &[Object], after: &[Object]) -> Vec<Change> {
+    let mut old: HashMap<(std::mem::Discriminant<Object>, Oid), &Object> =
+        before.iter().map(|object| ((std::mem::discriminant(object), object.oid()), object)).collect();
+    let mut changes = Vec::new();
+    for object in after {
+        let was = old.remove(&(std::mem::discriminant(object), object.oid()));
+        if was != Some(object) {
+            changes.push(Change { oid: object.oid(), before: was.cloned(), after: Some(object.clone()) });
+        }
+    }
+    for object in before {
+        if old.contains_key(&(std::mem::discriminant(object), object.oid())) {
+            changes.push(Change { oid: object.oid(), before: Some(object.clone()), after: None });
+        }
+    }
+    changes
+}
+
+/// The place of each object among those that it needs, from a walk in depth.
+fn ranks<'c>(changes: &'c [Change], state: impl Fn(&'c Change) -> Option<&'c Object>) -> HashMap<Oid, usize> {
+    let mut objects: Vec<&Object> = changes.iter().filter_map(state).collect();
+    // Where nothing tells, in the order of kinds that usually works, and the older first.
+    objects.sort_by_key(|object| (order(object), object.oid()));
+    let by_oid: HashMap<Oid, &Object> = objects.iter().map(|object| (object.oid(), *object)).collect();
+    let mut ranks = HashMap::new();
+    let mut open = HashSet::new();
+    for object in objects {
+        visit(object, &by_oid, &mut open, &mut ranks);
+    }
+    ranks
+}
+
+fn visit<'c>(
+    object: &'c Object,
+    by_oid: &HashMap<Oid, &'c Object>,
+    open: &mut HashSet<Oid>,
+    ranks: &mut HashMap<Oid, usize>,
+) {
+    // One that is open is reached again only through a circle, which no order breaks.
+    if ranks.contains_key(&object.oid()) || !open.insert(object.oid()) {
+        return;
+    }
+    let mut needs = object.needs();
+    needs.sort();
+    for needed in needs.iter().filter_map(|oid| by_oid.get(oid)) {
+        visit(needed, by_oid, open, ranks);
+    }
+    ranks.insert(object.oid(), ranks.len());
+}
+
+fn order(object: &Object) -> u8 {
+    match object {
+        Object::Schema(_) => 0,
+        Object::Extension(_) => 1,
+        Object::Type(_) => 2,
+        Object::Sequence(_) => 3,
+        Object::Function(_) => 4,
+        Object::Table(_) => 5,
+        Object::View(_) => 6,
+        Object::MaterializedView(_) => 7,
+    }
+}

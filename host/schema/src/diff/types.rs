@@ -1,0 +1,210 @@
+//! The statements of types.
+
+use super::objects::{comment, rename, was};
+use super::renames::Renamed;
+use super::{Out, Step};
+use crate::document::{Attribute, Constraint, Label, Type, TypeKind};
+use crate::name::{Name, ident, literal};
+use crate::statement::Effect;
+
+fn full_name(it: &Type) -> Name {
+    Name::new(&it.schema, &it.name)
+}
+
+/// Domains are told apart in most statements.
+fn what(it: &Type) -> &'static str {
+    if matches!(it.kind, TypeKind::Domain { .. }) { "DOMAIN" } else { "TYPE" }
+}
+
+fn collate(collation: Option<&String>) -> String {
+    collation.map(|collation| format!(" COLLATE {collation}")).unwrap_or_default()
+}
+
+fn attribute(it: &Attribute) -> String {
+    format!("{} {}{}", ident(&it.name), it.type_name, collate(it.collation.as_ref()))
+}
+
+/// A type that is new.
+pub(super) fn make(after: &Type, out: &mut Out<'_>) {
+    let name = full_name(after);
+    let sql = match &after.kind {
+        TypeKind::Enum { labels } => {
+            let labels: Vec<String> = labels.iter().map(|label| literal(&label.name)).collect();
+            format!("CREATE TYPE {name} AS ENUM ({})", labels.join(", "))
+        }
+        TypeKind::Composite { attributes } => {
+            let attributes: Vec<String> = attributes.iter().map(attribute).collect();
+            format!("CREATE TYPE {name} AS ({})", attributes.join(", "))
+        }
+        TypeKind::Domain { base, nullable, default, collation, constraints } => {
+            let mut sql = format!("CREATE DOMAIN {name} AS {base}{}", collate(collation.as_ref()));
+            if let Some(default) = default {
+                sql += &format!(" DEFAULT {default}");
+            }
+            if !nullable {
+                sql += " NOT NULL";
+            }
+            for constraint in constraints.iter().filter(|constraint| constraint.valid) {
+                sql += &format!(" CONSTRAINT {} {}", ident(&constraint.name), constraint.definition);
+            }
+            sql
+        }
+        TypeKind::Range { subtype, subtype_opclass, collation, canonical, subtype_diff, multirange } => {
+            let mut options = vec![format!("SUBTYPE = {subtype}")];
+            let pairs = [
+                ("SUBTYPE_OPCLASS", subtype_opclass),
+                ("COLLATION", collation),
+                ("CANONICAL", canonical),
+                ("SUBTYPE_DIFF", subtype_diff),
+            ];
+            options
+                .extend(pairs.iter().filter_map(|(key, value)| Some(format!("{key} = {}", value.as_ref()?))));
+            options.push(format!("MULTIRANGE_TYPE_NAME = {}", Name::new(&after.schema, multirange)));
+            format!("CREATE TYPE {name} AS RANGE ({})", options.join(", "))
+        }
+    };
+    out.push(Step::Make, Effect::Create, sql);
+    if let TypeKind::Domain { constraints, .. } = &after.kind {
+        for constraint in constraints.iter().filter(|constraint| !constraint.valid) {
+            let (label, definition) = (ident(&constraint.name), &constraint.definition);
+            out.push(
+                Step::Parts,
+                Effect::Create,
+                format!("ALTER DOMAIN {name} ADD CONSTRAINT {label} {definition}"),
+            );
+        }
+        domain_comments(&name, &[], constraints, out);
+    }
+    if let TypeKind::Composite { attributes } = &after.kind {
+        attribute_comments(&name, &[], attributes, out);
+    }
+    comment(&format!("{} {name}", what(after)), None, after.comment.as_deref(), out);
+}
+
+/// A type that is there.
+pub(super) fn change(before: &Type, after: &Type, renamed: &Renamed, out: &mut Out<'_>) {
+    let name = full_name(after);
+    rename(what(after), &was(renamed, &before.schema, &before.name), &name, "", out);
+    match (&before.kind, &after.kind) {
+        (TypeKind::Enum { labels: old }, TypeKind::Enum { labels: new }) => labels(&name, old, new, out),
+        (TypeKind::Composite { attributes: old }, TypeKind::Composite { attributes: new }) => {
+            attributes(&name, old, new, out);
+        }
+        (
+            TypeKind::Domain { nullable: was_nullable, default: old_default, constraints: old, .. },
+            TypeKind::Domain { nullable, default, constraints: new, .. },
+        ) => {
+            if old_default != default {
+                let action = default
+                    .as_ref()
+                    .map_or("DROP DEFAULT".to_owned(), |default| format!("SET DEFAULT {default}"));
+                out.push(Step::Make, Effect::Alter, format!("ALTER DOMAIN {name} {action}"));
+            }
+            if was_nullable != nullable {
+                let action = if *nullable { "DROP" } else { "SET" };
+                out.push(Step::Parts, Effect::Alter, format!("ALTER DOMAIN {name} {action} NOT NULL"));
+            }
+            conditions(&name, old, new, out);
+            domain_comments(&name, old, new, out);
+        }
+        // Of a range nothing can change but its name; and a kind is for life.
+        _ => {}
+    }
+    comment(&format!("{} {name}", what(after)), before.comment.as_deref(), after.comment.as_deref(), out);
+}
+
+fn labels(name: &Name, before: &[Label], after: &[Label], out: &mut Out<'_>) {
+    for new in after {
+        if let Some(old) = before.iter().find(|old| old.oid == new.oid && old.name != new.name) {
+            let sql =
+                format!("ALTER TYPE {name} RENAME VALUE {} TO {}", literal(&old.name), literal(&new.name));
+            out.push(Step::Make, Effect::Alter, sql);
+        }
+    }
+    let is_old = |label: &Label| before.iter().any(|old| old.oid == label.oid);
+    for (at, new) in after.iter().enumerate().filter(|(_, label)| !is_old(label)) {
+        let previous = at.checked_sub(1).and_then(|at| after.get(at));
+        let next = after.iter().skip(at).find(|label| is_old(label));
+        let place = match (previous, next) {
+            (Some(previous), _) => format!(" AFTER {}", literal(&previous.name)),
+            (None, Some(next)) => format!(" BEFORE {}", literal(&next.name)),
+            (None, None) => String::new(),
+        };
+        out.push_settling(Step::Make, format!("ALTER TYPE {name} ADD VALUE {}{place}", literal(&new.name)));
+    }
+}
+
+fn attributes(name: &Name, before: &[Attribute], after: &[Attribute], out: &mut Out<'_>) {
+    let old_of = |new: &Attribute| before.iter().find(|old| old.attnum == new.attnum);
+    for old in before.iter().filter(|old| !after.iter().any(|new| new.attnum == old.attnum)) {
+        let sql = format!("ALTER TYPE {name} DROP ATTRIBUTE {} CASCADE", ident(&old.name));
+        out.push(Step::DropColumns, Effect::Destroy, sql);
+    }
+    for new in after {
+        let Some(old) = old_of(new) else {
+            out.push(
+                Step::Make,
+                Effect::Create,
+                format!("ALTER TYPE {name} ADD ATTRIBUTE {} CASCADE", attribute(new)),
+            );
+            continue;
+        };
+        if old.name != new.name {
+            let sql = format!(
+                "ALTER TYPE {name} RENAME ATTRIBUTE {} TO {} CASCADE",
+                ident(&old.name),
+                ident(&new.name)
+            );
+            out.push(Step::Names, Effect::Alter, sql);
+        }
+        if old.type_name != new.type_name || old.collation != new.collation {
+            let (label, collation) = (ident(&new.name), collate(new.collation.as_ref()));
+            let sql = format!(
+                "ALTER TYPE {name} ALTER ATTRIBUTE {label} TYPE {}{collation} CASCADE",
+                new.type_name
+            );
+            out.push(Step::Make, Effect::Alter, sql);
+        }
+    }
+    attribute_comments(name, before, after, out);
+}
+
+fn attribute_comments(name: &Name, before: &[Attribute], after: &[Attribute], out: &mut Out<'_>) {
+    for new in after {
+        let old = before.iter().find(|old| old.attnum == new.attnum).and_then(|old| old.comment.as_deref());
+        comment(&format!("COLUMN {name}.{}", ident(&new.name)), old, new.comment.as_deref(), out);
+    }
+}
+
+fn conditions(name: &Name, before: &[Constraint], after: &[Constraint], out: &mut Out<'_>) {
+    for old in before.iter().filter(|old| !after.iter().any(|new| new.oid == old.oid)) {
+        out.push(
+            Step::DropParts,
+            Effect::Remove,
+            format!("ALTER DOMAIN {name} DROP CONSTRAINT {}", ident(&old.name)),
+        );
+    }
+    for new in after {
+        let label = ident(&new.name);
+        let Some(old) = before.iter().find(|old| old.oid == new.oid) else {
+            let sql = format!("ALTER DOMAIN {name} ADD CONSTRAINT {label} {}", new.definition);
+            out.push(Step::Parts, Effect::Create, sql);
+            continue;
+        };
+        if old.name != new.name {
+            let sql = format!("ALTER DOMAIN {name} RENAME CONSTRAINT {} TO {label}", ident(&old.name));
+            out.push(Step::Names, Effect::Alter, sql);
+        }
+        if new.valid && !old.valid {
+            out.push(Step::Parts, Effect::Alter, format!("ALTER DOMAIN {name} VALIDATE CONSTRAINT {label}"));
+        }
+    }
+}
+
+fn domain_comments(name: &Name, before: &[Constraint], after: &[Constraint], out: &mut Out<'_>) {
+    for new in after {
+        let old = before.iter().find(|old| old.oid == new.oid).and_then(|old| old.comment.as_deref());
+        let on = format!("CONSTRAINT {} ON DOMAIN {name}", ident(&new.name));
+        comment(&on, old, new.comment.as_deref(), out);
+    }
+}

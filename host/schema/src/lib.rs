@@ -1,0 +1,21 @@
+//! What `pgstream.schema_log` holds: documents of objects, the changes of a statement, and the statements that do the
+//! same on a target.
+//!
+//! Objects are the same if their oid is, so a rename is a rename. The text of a definition is never searched: it is
+//! compared, and passed on.
+
+mod diff;
+mod document;
+mod log;
+mod name;
+mod statement;
+
+pub use diff::{between, statements};
+pub use document::{
+    Attribute, Column, Constraint, Extension, Function, IdentitySequence, Index, Label, Namespace, Object,
+    Oid, OwnedBy, Policy, Relative, Rule, Sequence, Statistics, Table, Trigger, Type, TypeKind, View,
+    ViewColumn,
+};
+pub use log::{Change, Entry, Error};
+pub use name::Name;
+pub use statement::{Effect, Kind, Statement};

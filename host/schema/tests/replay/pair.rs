@@ -1,0 +1,165 @@
+//! Two databases of one server: what is done to the first is read from its log and done to the second.
+
+use schema::{Change, Entry, Statement};
+use serde_json::Value;
+use testbed::{Options, Postgres};
+use tokio_postgres::Client;
+
+const MIGRATIONS: [&str; 4] = [
+    include_str!("../../../../migrations/0001_schema.sql"),
+    include_str!("../../../../migrations/0002_ids.sql"),
+    include_str!("../../../../migrations/0003_documents.sql"),
+    include_str!("../../../../migrations/0004_schema_log.sql"),
+];
+const TRACKING: &str = include_str!("../../../../migrations/tracking.sql");
+
+/// What differs between two databases that are alike.
+const OWN: [&str; 10] = [
+    "oid",
+    "pgstream_id",
+    "type_oid",
+    "default_oid",
+    "constraint",
+    "references",
+    "needs",
+    "attnum",
+    "owner",
+    "acl",
+];
+
+/// A server with a source and a target that know how to describe themselves.
+pub(crate) struct Server {
+    postgres: Postgres,
+}
+
+impl Server {
+    pub(crate) async fn start(major: u16) -> Self {
+        let postgres = Postgres::start(Options::major(major)).unwrap();
+        postgres.create_database("described").await.unwrap();
+        let client = postgres.connect("described").await.unwrap();
+        for migration in MIGRATIONS {
+            client.batch_execute(migration).await.unwrap();
+        }
+        Self { postgres }
+    }
+
+    /// Two databases of these names with an end of their own.
+    pub(crate) async fn pair(&self, name: &str) -> Pair {
+        let admin = self.postgres.connect("postgres").await.unwrap();
+        let names = [format!("{name} source"), format!("{name} target")];
+        for database in &names {
+            // A session that just ended may still be seen in the template.
+            let sql = format!("CREATE DATABASE \"{database}\" TEMPLATE described");
+            testbed::eventually(&sql, async || admin.batch_execute(&sql).await.is_ok()).await.unwrap();
+        }
+        let source = self.postgres.connect(&names[0]).await.unwrap();
+        let target = self.postgres.connect(&names[1]).await.unwrap();
+        source.batch_execute(TRACKING).await.unwrap();
+        target.batch_execute("SET check_function_bodies = off").await.unwrap();
+        Pair { source, target, version: 0 }
+    }
+}
+
+pub(crate) struct Pair {
+    pub(crate) source: Client,
+    pub(crate) target: Client,
+    /// The last that was done to the target.
+    version: i64,
+}
+
+impl Pair {
+    /// Does something to the source, does what its log says to the target, and compares.
+    pub(crate) async fn step(&mut self, sql: &str) -> Vec<Statement> {
+        self.source
+            .batch_execute(sql)
+            .await
+            .unwrap_or_else(|error| panic!("on the source: {sql}: {error:?}"));
+        let done = self.follow(sql).await;
+        self.compare(sql, &done).await;
+        done
+    }
+
+    /// The entries since the last call, done to the target, each statement's together.
+    pub(crate) async fn follow(&mut self, sql: &str) -> Vec<Statement> {
+        let mut done = Vec::new();
+        let mut changes: Vec<Change> = Vec::new();
+        for entry in self.entries().await {
+            changes.extend(entry.changes);
+            if entry.part < entry.parts {
+                continue;
+            }
+            for statement in schema::statements(&std::mem::take(&mut changes)) {
+                if let Err(error) = self.target.batch_execute(&statement.sql).await {
+                    panic!("{sql}\ndone so far: {done:#?}\non the target: {statement}: {error:?}");
+                }
+                done.push(statement);
+            }
+        }
+        done
+    }
+
+    async fn entries(&mut self) -> Vec<Entry> {
+        let query = "SELECT id::text, version, schema_name, command_tag, statement, part, parts, changes::text \
+                     FROM pgstream.schema_log WHERE version > $1 ORDER BY version";
+        let rows = self.source.query(query, &[&self.version]).await.unwrap();
+        let entries = rows.iter().map(|row| {
+            self.version = row.get(1);
+            Entry {
+                id: row.get(0),
+                version: row.get::<_, i64>(1).try_into().unwrap(),
+                schema: row.get(2),
+                command_tag: row.get(3),
+                statement: row.get(4),
+                part: row.get::<_, i32>(5).try_into().unwrap(),
+                parts: row.get::<_, i32>(6).try_into().unwrap(),
+                changes: Change::read_all(row.get(7)).unwrap(),
+            }
+        });
+        entries.collect()
+    }
+
+    /// Both must look alike.
+    pub(crate) async fn compare(&self, sql: &str, done: &[Statement]) {
+        let (source, target) = (look(&self.source).await, look(&self.target).await);
+        assert!(
+            source == target,
+            "{sql}\ndone: {done:#?}\n{}",
+            difference(
+                &serde_json::to_string_pretty(&source).unwrap(),
+                &serde_json::to_string_pretty(&target).unwrap()
+            )
+        );
+    }
+}
+
+/// All schemas but the system's, without what is each database's own.
+async fn look(client: &Client) -> Value {
+    let query = "SELECT jsonb_object_agg(n.nspname, pgstream.get_schema(n.nspname))::text FROM pg_namespace AS n \
+                 WHERE NOT pgstream.is_system_schema(n.nspname)";
+    let text: String = client.query_one(query, &[]).await.unwrap().get(0);
+    let mut value: Value = serde_json::from_str(&text).unwrap();
+    strip(&mut value);
+    value
+}
+
+fn strip(value: &mut Value) {
+    match value {
+        Value::Object(map) => {
+            for key in OWN {
+                map.remove(key);
+            }
+            map.values_mut().for_each(strip);
+        }
+        Value::Array(items) => items.iter_mut().for_each(strip),
+        _ => {}
+    }
+}
+
+/// The lines that only one of them has.
+fn difference(source: &str, target: &str) -> String {
+    let only = |these: &str, those: &str, mark: &str| {
+        let lines = these.lines().filter(|line| !those.lines().any(|other| other == *line));
+        lines.map(|line| format!("{mark} {line}\n")).collect::<String>()
+    };
+    only(source, target, "source") + &only(target, source, "target")
+}

@@ -1,0 +1,483 @@
+-- What the catalog says of an object, as a JSON document. One function a kind of object; each takes many at a time, since
+-- a whole schema is described with the same statement as one table.
+--
+-- PL/pgSQL and not SQL, since only its plans are kept from call to call. Those who call these functions (0004) pin `search_path`, so
+-- Postgres prints every name that is not its own with its schema, and the settings that the form of values depends on: a
+-- document reads the same wherever it was made.
+
+-- Documents of the objects that an object cannot be made without: "needs".
+CREATE FUNCTION pgstream.needs(class oid, object oid) RETURNS jsonb
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    RETURN (
+        WITH parts AS (
+            SELECT class AS classid, object AS objid
+            UNION ALL SELECT 'pg_attrdef'::regclass, d.oid FROM pg_attrdef AS d WHERE class = 'pg_class'::regclass AND d.adrelid = object
+            UNION ALL SELECT 'pg_constraint'::regclass, c.oid FROM pg_constraint AS c
+                WHERE (class = 'pg_class'::regclass AND c.conrelid = object AND c.contype <> 'f') OR (class = 'pg_type'::regclass AND c.contypid = object)
+            UNION ALL SELECT 'pg_rewrite'::regclass, r.oid FROM pg_rewrite AS r WHERE class = 'pg_class'::regclass AND r.ev_class = object
+            UNION ALL SELECT 'pg_class'::regclass, i.indexrelid FROM pg_index AS i WHERE class = 'pg_class'::regclass AND i.indrelid = object
+            -- A composite type is a relation with columns, and those need types.
+            UNION ALL SELECT 'pg_class'::regclass, t.typrelid FROM pg_type AS t
+                WHERE class = 'pg_type'::regclass AND t.oid = object AND t.typrelid <> 0
+        ), needed AS (
+            SELECT DISTINCT d.refclassid, d.refobjid
+            FROM parts AS p JOIN pg_depend AS d ON d.classid = p.classid AND d.objid = p.objid
+            WHERE d.refobjid >= 16384 AND d.deptype IN ('n', 'a')
+              AND d.refclassid IN ('pg_class'::regclass, 'pg_type'::regclass, 'pg_proc'::regclass, 'pg_extension'::regclass)
+        ), documents AS (
+            SELECT n.refobjid AS oid FROM needed AS n WHERE n.refclassid <> 'pg_type'::regclass
+            UNION
+            -- An array is made with its element, and the type of a row with its table.
+            SELECT coalesce(nullif(CASE WHEN coalesce(e.typtype, t.typtype) = 'c' AND r.relkind <> 'c' THEN r.oid END, 0), e.oid, t.oid)
+            FROM needed AS n
+            JOIN pg_type AS t ON t.oid = n.refobjid
+            LEFT JOIN pg_type AS e ON e.oid = t.typelem AND t.typcategory = 'A'
+            LEFT JOIN pg_class AS r ON r.oid = coalesce(e.typrelid, t.typrelid)
+            WHERE n.refclassid = 'pg_type'::regclass
+        )
+        SELECT jsonb_agg(d.oid::text ORDER BY d.oid) FROM documents AS d WHERE d.oid NOT IN (SELECT p.objid FROM parts AS p)
+    );
+END $$;
+
+-- Tables and partitioned tables.
+CREATE FUNCTION pgstream.describe_tables(tables oid[])
+RETURNS TABLE (oid oid, schema_name text, kind text, name text, document jsonb)
+LANGUAGE plpgsql STABLE AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
+    SELECT c.oid, n.nspname::text, 'table', c.relname::text,
+        jsonb_build_object(
+            'oid', c.oid::text,
+            'pgstream_id', ids.id::text,
+            'schema', n.nspname,
+            'name', c.relname,
+            'columns', columns.list,
+            'primary_key_columns', coalesce(keys.primary_key, '[]'),
+            'indexes', coalesce(keys.list, '[]'),
+            'constraints', constraints.list,
+            'foreign_keys', constraints.foreign_keys
+        ) || jsonb_strip_nulls(jsonb_build_object(
+            'owner', pg_get_userbyid(c.relowner),
+            'acl', to_jsonb(c.relacl::text[]),
+            'comment', obj_description(c.oid, 'pg_class'),
+            'unlogged', CASE c.relpersistence WHEN 'u' THEN true END,
+            'options', to_jsonb(c.reloptions),
+            'toast_options', to_jsonb(toast.reloptions),
+            'access_method', nullif(am.amname, 'heap'),
+            'tablespace', space.spcname,
+            'of_type', CASE WHEN c.reloftype <> 0 THEN format_type(c.reloftype, NULL) END,
+            'replica_identity', nullif(c.relreplident, 'd'),
+            'row_security', CASE WHEN c.relrowsecurity THEN true END,
+            'force_row_security', CASE WHEN c.relforcerowsecurity THEN true END,
+            'partition_by', CASE c.relkind WHEN 'p' THEN pg_get_partkeydef(c.oid) END,
+            'partition_of', CASE WHEN c.relispartition THEN parents.first END,
+            'partition_bound', pg_get_expr(c.relpartbound, c.oid),
+            'inherits', CASE WHEN NOT c.relispartition THEN parents.list END,
+            'triggers', triggers.list,
+            'policies', policies.list,
+            'rules', rules.list,
+            'statistics', extended.list,
+            'needs', pgstream.needs('pg_class'::regclass, c.oid)
+        ))
+    FROM pg_class AS c
+    JOIN pg_namespace AS n ON n.oid = c.relnamespace
+    LEFT JOIN pgstream.table_ids AS ids ON ids.oid = c.oid::bigint
+    LEFT JOIN pg_am AS am ON am.oid = c.relam
+    LEFT JOIN pg_tablespace AS space ON space.oid = c.reltablespace
+    LEFT JOIN pg_class AS toast ON toast.oid = c.reltoastrelid
+    CROSS JOIN LATERAL (
+        SELECT jsonb_agg(
+            jsonb_build_object(
+                'pgstream_id', ids.id || '-' || a.attnum,
+                'name', a.attname,
+                'type', format_type(a.atttypid, a.atttypmod),
+                'default', pg_get_expr(d.adbin, d.adrelid),
+                'nullable', NOT a.attnotnull,
+                'unique', EXISTS (
+                    SELECT FROM pg_index AS i
+                    WHERE i.indrelid = c.oid AND i.indisunique AND i.indisvalid AND i.indpred IS NULL AND i.indnkeyatts = 1 AND i.indkey[0] = a.attnum
+                ),
+                'generated', a.attgenerated <> '',
+                'generated_kind', a.attgenerated,
+                'identity', a.attidentity,
+                'metadata', col_description(c.oid, a.attnum)
+            ) || jsonb_strip_nulls(jsonb_build_object(
+                'attnum', a.attnum,
+                'type_oid', a.atttypid::text,
+                'type_modifier', nullif(a.atttypmod, -1),
+                'default_oid', d.oid::text,
+                'collation', CASE WHEN a.attcollation <> t.typcollation THEN (
+                    SELECT quote_ident(cn.nspname) || '.' || quote_ident(co.collname)
+                    FROM pg_collation AS co JOIN pg_namespace AS cn ON cn.oid = co.collnamespace WHERE co.oid = a.attcollation
+                ) END,
+                'storage', CASE WHEN a.attstorage <> t.typstorage THEN a.attstorage END,
+                'compression', nullif(a.attcompression, ''),
+                'statistics', nullif(a.attstattarget, -1),
+                'options', to_jsonb(a.attoptions),
+                'acl', to_jsonb(a.attacl::text[]),
+                'inherited', CASE WHEN a.attinhcount > 0 AND NOT a.attislocal THEN true END,
+                'identity_sequence', CASE WHEN a.attidentity <> '' THEN (
+                    SELECT jsonb_build_object(
+                        'name', s.relname, 'start', q.seqstart::text, 'increment', q.seqincrement::text, 'minimum', q.seqmin::text,
+                        'maximum', q.seqmax::text, 'cache', q.seqcache::text, 'cycle', q.seqcycle)
+                    FROM pg_depend AS p JOIN pg_class AS s ON s.oid = p.objid JOIN pg_sequence AS q ON q.seqrelid = s.oid
+                    WHERE p.classid = 'pg_class'::regclass AND p.refclassid = 'pg_class'::regclass
+                      AND p.refobjid = c.oid AND p.refobjsubid = a.attnum AND p.deptype = 'i'
+                ) END
+            ))
+            ORDER BY a.attnum
+        ) AS list
+        FROM pg_attribute AS a
+        JOIN pg_type AS t ON t.oid = a.atttypid
+        LEFT JOIN pg_attrdef AS d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+        WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+    ) AS columns
+    CROSS JOIN LATERAL (
+        SELECT
+            (SELECT jsonb_agg(a.attname ORDER BY k.at)
+             FROM pg_index AS p, unnest(p.indkey::int2[]) WITH ORDINALITY AS k (attnum, at)
+             JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum = k.attnum
+             WHERE p.indrelid = c.oid AND p.indisprimary AND k.at <= p.indnkeyatts) AS primary_key,
+            jsonb_agg(
+                jsonb_build_object(
+                    'name', x.relname,
+                    'columns', (SELECT jsonb_agg(pg_get_indexdef(x.oid, at, true) ORDER BY at) FROM generate_series(1, i.indnkeyatts) AS at),
+                    'unique', i.indisunique,
+                    'definition', pg_get_indexdef(x.oid)
+                ) || jsonb_strip_nulls(jsonb_build_object(
+                    'oid', x.oid::text,
+                    'constraint', (SELECT k.oid::text FROM pg_constraint AS k WHERE k.conindid = x.oid AND k.conrelid = c.oid AND k.contype IN ('p', 'u', 'x')),
+                    'valid', CASE WHEN NOT i.indisvalid THEN false END,
+                    'replica_identity', CASE WHEN i.indisreplident THEN true END,
+                    'clustered', CASE WHEN i.indisclustered THEN true END,
+                    'options', to_jsonb(x.reloptions),
+                    'parent', (
+                        SELECT jsonb_build_object('oid', p.oid::text, 'schema', pn.nspname, 'name', p.relname)
+                        FROM pg_inherits AS h JOIN pg_class AS p ON p.oid = h.inhparent JOIN pg_namespace AS pn ON pn.oid = p.relnamespace
+                        WHERE h.inhrelid = x.oid
+                    ),
+                    'tablespace', (SELECT s.spcname FROM pg_tablespace AS s WHERE s.oid = x.reltablespace),
+                    'comment', obj_description(x.oid, 'pg_class')
+                ))
+                ORDER BY x.relname
+            ) AS list
+        FROM pg_index AS i JOIN pg_class AS x ON x.oid = i.indexrelid
+        WHERE i.indrelid = c.oid AND i.indislive
+    ) AS keys
+    CROSS JOIN LATERAL (
+        SELECT jsonb_agg(k.document ORDER BY k.conname) FILTER (WHERE k.contype <> 'f') AS list,
+               jsonb_agg(k.document - 'type' ORDER BY k.conname) FILTER (WHERE k.contype = 'f') AS foreign_keys
+        FROM (
+            SELECT k.conname, k.contype,
+                jsonb_build_object(
+                    'name', k.conname,
+                    'type', CASE k.contype WHEN 'p' THEN 'PRIMARY KEY' WHEN 'u' THEN 'UNIQUE' WHEN 'c' THEN 'CHECK'
+                                           WHEN 'x' THEN 'EXCLUDE' WHEN 'n' THEN 'NOT NULL' END,
+                    'definition', pg_get_constraintdef(k.oid)
+                ) || jsonb_strip_nulls(jsonb_build_object(
+                    'oid', k.oid::text,
+                    'valid', CASE WHEN NOT k.convalidated THEN false END,
+                    'inherited', CASE WHEN (k.coninhcount > 0 AND NOT k.conislocal) OR k.conparentid <> 0 THEN true END,
+                    'references', nullif(k.confrelid, 0)::text,
+                    'comment', obj_description(k.oid, 'pg_constraint')
+                )) AS document
+            FROM pg_constraint AS k
+            -- NOT NULL is told with its column; the rest are triggers.
+            WHERE k.conrelid = c.oid AND k.contype IN ('p', 'u', 'c', 'x', 'f')
+        ) AS k
+    ) AS constraints
+    CROSS JOIN LATERAL (
+        SELECT (jsonb_agg(h.parent ORDER BY h.inhseqno))->0 AS first, jsonb_agg(h.parent ORDER BY h.inhseqno) AS list
+        FROM (
+            SELECT h.inhseqno, jsonb_build_object('oid', p.oid::text, 'schema', pn.nspname, 'name', p.relname) AS parent
+            FROM pg_inherits AS h JOIN pg_class AS p ON p.oid = h.inhparent JOIN pg_namespace AS pn ON pn.oid = p.relnamespace
+            WHERE h.inhrelid = c.oid
+        ) AS h
+    ) AS parents
+    CROSS JOIN LATERAL (
+        SELECT jsonb_agg(jsonb_strip_nulls(jsonb_build_object(
+            'oid', t.oid::text, 'name', t.tgname, 'definition', pg_get_triggerdef(t.oid),
+            'enabled', nullif(t.tgenabled, 'O'), 'comment', obj_description(t.oid, 'pg_trigger'))) ORDER BY t.tgname) AS list
+        FROM pg_trigger AS t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal AND t.tgparentid = 0
+    ) AS triggers
+    CROSS JOIN LATERAL (
+        SELECT jsonb_agg(jsonb_strip_nulls(jsonb_build_object(
+            'oid', p.oid::text, 'name', p.polname, 'restrictive', CASE WHEN NOT p.polpermissive THEN true END, 'command', p.polcmd,
+            'roles', (SELECT jsonb_agg(CASE r.role WHEN 0 THEN 'public' ELSE pg_get_userbyid(r.role) END ORDER BY r.at)
+                      FROM unnest(p.polroles) WITH ORDINALITY AS r (role, at)),
+            'using', pg_get_expr(p.polqual, p.polrelid), 'check', pg_get_expr(p.polwithcheck, p.polrelid),
+            'comment', obj_description(p.oid, 'pg_policy'))) ORDER BY p.polname) AS list
+        FROM pg_policy AS p WHERE p.polrelid = c.oid
+    ) AS policies
+    CROSS JOIN LATERAL (
+        SELECT jsonb_agg(jsonb_strip_nulls(jsonb_build_object(
+            'oid', r.oid::text, 'name', r.rulename, 'definition', pg_get_ruledef(r.oid),
+            'enabled', nullif(r.ev_enabled, 'O'), 'comment', obj_description(r.oid, 'pg_rewrite'))) ORDER BY r.rulename) AS list
+        FROM pg_rewrite AS r WHERE r.ev_class = c.oid
+    ) AS rules
+    CROSS JOIN LATERAL (
+        SELECT jsonb_agg(jsonb_strip_nulls(jsonb_build_object(
+            'oid', s.oid::text, 'schema', sn.nspname, 'name', s.stxname, 'definition', pg_get_statisticsobjdef(s.oid),
+            'target', nullif(s.stxstattarget, -1), 'comment', obj_description(s.oid, 'pg_statistic_ext'))) ORDER BY sn.nspname, s.stxname) AS list
+        FROM pg_statistic_ext AS s JOIN pg_namespace AS sn ON sn.oid = s.stxnamespace WHERE s.stxrelid = c.oid
+    ) AS extended
+    WHERE c.oid = ANY (tables) AND c.relkind IN ('r', 'p') AND c.relpersistence <> 't';
+END $$;
+
+-- Views and materialised views.
+CREATE FUNCTION pgstream.describe_views(views oid[])
+RETURNS TABLE (oid oid, schema_name text, kind text, name text, document jsonb)
+LANGUAGE plpgsql STABLE AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
+    SELECT c.oid, n.nspname::text, CASE c.relkind WHEN 'v' THEN 'view' ELSE 'materialized view' END, c.relname::text,
+        jsonb_build_object(
+            'oid', c.oid::text,
+            'schema', n.nspname,
+            'name', c.relname,
+            'definition', pg_get_viewdef(c.oid)
+        ) || jsonb_strip_nulls(jsonb_build_object(
+            'columns', columns.list,
+            'indexes', CASE c.relkind WHEN 'm' THEN coalesce(indexes.list, '[]') END,
+            'populated', CASE WHEN NOT c.relispopulated THEN false END,
+            'owner', pg_get_userbyid(c.relowner),
+            'acl', to_jsonb(c.relacl::text[]),
+            'comment', obj_description(c.oid, 'pg_class'),
+            'options', to_jsonb(c.reloptions),
+            'access_method', nullif(am.amname, 'heap'),
+            'tablespace', (SELECT s.spcname FROM pg_tablespace AS s WHERE s.oid = c.reltablespace),
+            'triggers', triggers.list,
+            'rules', rules.list,
+            'needs', pgstream.needs('pg_class'::regclass, c.oid)
+        ))
+    FROM pg_class AS c
+    JOIN pg_namespace AS n ON n.oid = c.relnamespace
+    LEFT JOIN pg_am AS am ON am.oid = c.relam
+    CROSS JOIN LATERAL (
+        SELECT jsonb_agg(jsonb_strip_nulls(jsonb_build_object(
+            'name', a.attname,
+            'type', format_type(a.atttypid, a.atttypmod),
+            'default', pg_get_expr(d.adbin, d.adrelid),
+            'acl', to_jsonb(a.attacl::text[]),
+            'metadata', col_description(c.oid, a.attnum)
+        )) ORDER BY a.attnum) AS list
+        FROM pg_attribute AS a LEFT JOIN pg_attrdef AS d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+        WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+    ) AS columns
+    CROSS JOIN LATERAL (
+        SELECT jsonb_agg(
+            jsonb_build_object(
+                'name', x.relname,
+                'columns', (SELECT jsonb_agg(pg_get_indexdef(x.oid, at, true) ORDER BY at) FROM generate_series(1, i.indnkeyatts) AS at),
+                'unique', i.indisunique,
+                'definition', pg_get_indexdef(x.oid)
+            ) || jsonb_strip_nulls(jsonb_build_object(
+                'oid', x.oid::text,
+                'valid', CASE WHEN NOT i.indisvalid THEN false END,
+                'clustered', CASE WHEN i.indisclustered THEN true END,
+                'options', to_jsonb(x.reloptions),
+                'comment', obj_description(x.oid, 'pg_class')
+            ))
+            ORDER BY x.relname
+        ) AS list
+        FROM pg_index AS i JOIN pg_class AS x ON x.oid = i.indexrelid
+        WHERE i.indrelid = c.oid AND i.indislive
+    ) AS indexes
+    CROSS JOIN LATERAL (
+        SELECT jsonb_agg(jsonb_strip_nulls(jsonb_build_object(
+            'oid', t.oid::text, 'name', t.tgname, 'definition', pg_get_triggerdef(t.oid),
+            'enabled', nullif(t.tgenabled, 'O'), 'comment', obj_description(t.oid, 'pg_trigger'))) ORDER BY t.tgname) AS list
+        FROM pg_trigger AS t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal
+    ) AS triggers
+    CROSS JOIN LATERAL (
+        SELECT jsonb_agg(jsonb_strip_nulls(jsonb_build_object(
+            'oid', r.oid::text, 'name', r.rulename, 'definition', pg_get_ruledef(r.oid),
+            'enabled', nullif(r.ev_enabled, 'O'), 'comment', obj_description(r.oid, 'pg_rewrite'))) ORDER BY r.rulename) AS list
+        FROM pg_rewrite AS r WHERE r.ev_class = c.oid AND r.rulename <> '_RETURN'
+    ) AS rules
+    WHERE c.oid = ANY (views) AND c.relkind IN ('v', 'm') AND c.relpersistence <> 't';
+END $$;
+
+-- Sequences, but for those of identity columns, which are told with their column.
+CREATE FUNCTION pgstream.describe_sequences(sequences oid[])
+RETURNS TABLE (oid oid, schema_name text, kind text, name text, document jsonb)
+LANGUAGE plpgsql STABLE AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
+    SELECT c.oid, n.nspname::text, 'sequence', c.relname::text,
+        jsonb_build_object(
+            'oid', c.oid::text,
+            'schema', n.nspname,
+            'name', c.relname,
+            'data_type', format_type(q.seqtypid, NULL),
+            'numeric_precision', CASE q.seqtypid WHEN 'int2'::regtype THEN '16' WHEN 'int4'::regtype THEN '32' ELSE '64' END,
+            'numeric_precision_radix', '2',
+            'numeric_scale', '0',
+            'start_value', q.seqstart::text,
+            'minimum_value', q.seqmin::text,
+            'maximum_value', q.seqmax::text,
+            'increment', q.seqincrement::text,
+            'cycle_option', CASE WHEN q.seqcycle THEN 'YES' ELSE 'NO' END
+        ) || jsonb_strip_nulls(jsonb_build_object(
+            'cache', nullif(q.seqcache, 1)::text,
+            'owned_by', (
+                SELECT jsonb_build_object('oid', t.oid::text, 'schema', tn.nspname, 'table', t.relname, 'column', a.attname, 'attnum', a.attnum)
+                FROM pg_depend AS p
+                JOIN pg_class AS t ON t.oid = p.refobjid JOIN pg_namespace AS tn ON tn.oid = t.relnamespace
+                JOIN pg_attribute AS a ON a.attrelid = t.oid AND a.attnum = p.refobjsubid
+                WHERE p.classid = 'pg_class'::regclass AND p.objid = c.oid AND p.refclassid = 'pg_class'::regclass
+                  AND p.refobjsubid > 0 AND p.deptype = 'a'
+            ),
+            'owner', pg_get_userbyid(c.relowner),
+            'acl', to_jsonb(c.relacl::text[]),
+            'unlogged', CASE c.relpersistence WHEN 'u' THEN true END,
+            'comment', obj_description(c.oid, 'pg_class')
+        ))
+    FROM pg_class AS c
+    JOIN pg_sequence AS q ON q.seqrelid = c.oid
+    JOIN pg_namespace AS n ON n.oid = c.relnamespace
+    WHERE c.oid = ANY (sequences) AND c.relpersistence <> 't'
+      AND NOT EXISTS (
+        SELECT FROM pg_depend AS p
+        WHERE p.classid = 'pg_class'::regclass AND p.objid = c.oid AND p.refclassid = 'pg_class'::regclass AND p.deptype = 'i'
+      );
+END $$;
+
+-- Enums, domains, composite types and ranges. Base types need code on the server and are left out.
+CREATE FUNCTION pgstream.describe_types(types oid[])
+RETURNS TABLE (oid oid, schema_name text, kind text, name text, document jsonb)
+LANGUAGE plpgsql STABLE AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
+    SELECT t.oid, n.nspname::text, 'type', t.typname::text,
+        jsonb_build_object('oid', t.oid::text, 'schema', n.nspname, 'name', t.typname)
+        || CASE t.typtype
+            WHEN 'e' THEN jsonb_build_object('kind', 'enum', 'labels', (
+                SELECT coalesce(jsonb_agg(jsonb_build_object('oid', e.oid::text, 'name', e.enumlabel) ORDER BY e.enumsortorder), '[]')
+                FROM pg_enum AS e WHERE e.enumtypid = t.oid))
+            WHEN 'd' THEN jsonb_build_object(
+                'kind', 'domain', 'type', format_type(t.typbasetype, t.typtypmod), 'nullable', NOT t.typnotnull, 'default', t.typdefault,
+                'constraints', (
+                    SELECT coalesce(jsonb_agg(jsonb_strip_nulls(jsonb_build_object(
+                        'oid', k.oid::text, 'name', k.conname, 'definition', pg_get_constraintdef(k.oid),
+                        'valid', CASE WHEN NOT k.convalidated THEN false END,
+                        'comment', obj_description(k.oid, 'pg_constraint'))) ORDER BY k.conname), '[]')
+                    FROM pg_constraint AS k WHERE k.contypid = t.oid AND k.contype = 'c'))
+            WHEN 'c' THEN jsonb_build_object('kind', 'composite', 'attributes', (
+                SELECT coalesce(jsonb_agg(jsonb_strip_nulls(jsonb_build_object(
+                    'attnum', a.attnum, 'name', a.attname, 'type', format_type(a.atttypid, a.atttypmod),
+                    'collation', CASE WHEN a.attcollation <> b.typcollation THEN a.attcollation::regcollation::text END,
+                    'comment', col_description(t.typrelid, a.attnum))) ORDER BY a.attnum), '[]')
+                FROM pg_attribute AS a JOIN pg_type AS b ON b.oid = a.atttypid
+                WHERE a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped))
+            WHEN 'r' THEN jsonb_build_object('kind', 'range') || (
+                SELECT jsonb_strip_nulls(jsonb_build_object(
+                    'subtype', format_type(r.rngsubtype, NULL),
+                    'subtype_opclass', CASE WHEN NOT o.opcdefault THEN quote_ident(pn.nspname) || '.' || quote_ident(o.opcname) END,
+                    'collation', CASE WHEN r.rngcollation <> b.typcollation THEN r.rngcollation::regcollation::text END,
+                    'canonical', nullif(r.rngcanonical::regproc::text, '-'),
+                    'subtype_diff', nullif(r.rngsubdiff::regproc::text, '-'),
+                    'multirange', m.typname))
+                FROM pg_range AS r JOIN pg_type AS b ON b.oid = r.rngsubtype JOIN pg_type AS m ON m.oid = r.rngmultitypid
+                JOIN pg_opclass AS o ON o.oid = r.rngsubopc JOIN pg_namespace AS pn ON pn.oid = o.opcnamespace
+                WHERE r.rngtypid = t.oid)
+        END
+        || jsonb_strip_nulls(jsonb_build_object(
+            'collation', CASE WHEN t.typtype = 'd' AND t.typcollation <> (SELECT b.typcollation FROM pg_type AS b WHERE b.oid = t.typbasetype)
+                         THEN t.typcollation::regcollation::text END,
+            'owner', pg_get_userbyid(t.typowner),
+            'acl', to_jsonb(t.typacl::text[]),
+            'comment', coalesce(obj_description(t.oid, 'pg_type'), obj_description(nullif(t.typrelid, 0), 'pg_class')),
+            'needs', pgstream.needs('pg_type'::regclass, t.oid)
+        ))
+    FROM pg_type AS t
+    JOIN pg_namespace AS n ON n.oid = t.typnamespace
+    LEFT JOIN pg_class AS c ON c.oid = t.typrelid
+    WHERE t.oid = ANY (types) AND t.typtype IN ('e', 'd', 'c', 'r') AND (t.typtype <> 'c' OR c.relkind = 'c');
+END $$;
+
+-- Functions, procedures, window functions and aggregates.
+CREATE FUNCTION pgstream.describe_functions(functions oid[])
+RETURNS TABLE (oid oid, schema_name text, kind text, name text, document jsonb)
+LANGUAGE plpgsql STABLE AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
+    SELECT p.oid, n.nspname::text,
+        CASE p.prokind WHEN 'p' THEN 'procedure' WHEN 'a' THEN 'aggregate' ELSE 'function' END, p.proname::text,
+        jsonb_build_object(
+            'oid', p.oid::text,
+            'schema', n.nspname,
+            'name', p.proname,
+            'arguments', pg_get_function_identity_arguments(p.oid),
+            'definition', CASE WHEN p.prokind <> 'a' THEN pg_get_functiondef(p.oid) ELSE (
+                SELECT format('CREATE OR REPLACE AGGREGATE %I.%I(%s) (%s)', n.nspname, p.proname,
+                    coalesce(nullif(pg_get_function_arguments(p.oid), ''), '*'),
+                    array_to_string(ARRAY[
+                        'SFUNC = ' || a.aggtransfn::regproc,
+                        'STYPE = ' || format_type(a.aggtranstype, NULL),
+                        'SSPACE = ' || nullif(a.aggtransspace, 0),
+                        'FINALFUNC = ' || nullif(a.aggfinalfn::oid, 0)::regproc,
+                        CASE WHEN a.aggfinalextra THEN 'FINALFUNC_EXTRA' END,
+                        CASE a.aggfinalmodify WHEN 's' THEN 'FINALFUNC_MODIFY = SHAREABLE' WHEN 'w' THEN 'FINALFUNC_MODIFY = READ_WRITE' END,
+                        'COMBINEFUNC = ' || nullif(a.aggcombinefn::oid, 0)::regproc,
+                        'SERIALFUNC = ' || nullif(a.aggserialfn::oid, 0)::regproc,
+                        'DESERIALFUNC = ' || nullif(a.aggdeserialfn::oid, 0)::regproc,
+                        'INITCOND = ' || quote_literal(a.agginitval),
+                        'MSFUNC = ' || nullif(a.aggmtransfn::oid, 0)::regproc,
+                        'MINVFUNC = ' || nullif(a.aggminvtransfn::oid, 0)::regproc,
+                        'MSTYPE = ' || CASE WHEN a.aggmtranstype <> 0 THEN format_type(a.aggmtranstype, NULL) END,
+                        'MSSPACE = ' || nullif(a.aggmtransspace, 0),
+                        'MFINALFUNC = ' || nullif(a.aggmfinalfn::oid, 0)::regproc,
+                        CASE WHEN a.aggmfinalextra THEN 'MFINALFUNC_EXTRA' END,
+                        'MINITCOND = ' || quote_literal(a.aggminitval),
+                        'SORTOP = OPERATOR(' || (
+                            SELECT quote_ident(sn.nspname) || '.' || o.oprname FROM pg_operator AS o JOIN pg_namespace AS sn ON sn.oid = o.oprnamespace
+                            WHERE o.oid = a.aggsortop) || ')',
+                        CASE p.proparallel WHEN 's' THEN 'PARALLEL = SAFE' WHEN 'r' THEN 'PARALLEL = RESTRICTED' END,
+                        CASE a.aggkind WHEN 'h' THEN 'HYPOTHETICAL' END
+                    ], ', '))
+                FROM pg_aggregate AS a WHERE a.aggfnoid = p.oid) END,
+            'result', pg_get_function_result(p.oid)
+        ) || jsonb_strip_nulls(jsonb_build_object(
+            'owner', pg_get_userbyid(p.proowner),
+            'acl', to_jsonb(p.proacl::text[]),
+            'comment', obj_description(p.oid, 'pg_proc'),
+            'needs', pgstream.needs('pg_proc'::regclass, p.oid)
+        ))
+    FROM pg_proc AS p
+    JOIN pg_namespace AS n ON n.oid = p.pronamespace
+    JOIN pg_language AS l ON l.oid = p.prolang
+    WHERE p.oid = ANY (functions) AND l.lanname NOT IN ('c', 'internal') OR (p.oid = ANY (functions) AND p.prokind = 'a');
+END $$;
+
+-- Schemas and extensions: what they are themselves.
+CREATE FUNCTION pgstream.describe_schemas(schemas oid[])
+RETURNS TABLE (oid oid, schema_name text, kind text, name text, document jsonb)
+LANGUAGE plpgsql STABLE AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
+    SELECT n.oid, n.nspname::text, 'schema', n.nspname::text,
+        jsonb_build_object('oid', n.oid::text, 'name', n.nspname)
+        || jsonb_strip_nulls(jsonb_build_object(
+            'owner', pg_get_userbyid(n.nspowner), 'acl', to_jsonb(n.nspacl::text[]), 'comment', obj_description(n.oid, 'pg_namespace')))
+    FROM pg_namespace AS n WHERE n.oid = ANY (schemas);
+END $$;
+
+CREATE FUNCTION pgstream.describe_extensions(extensions oid[])
+RETURNS TABLE (oid oid, schema_name text, kind text, name text, document jsonb)
+LANGUAGE plpgsql STABLE AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
+    SELECT e.oid, n.nspname::text, 'extension', e.extname::text,
+        jsonb_build_object('oid', e.oid::text, 'schema', n.nspname, 'name', e.extname, 'version', e.extversion)
+        || jsonb_strip_nulls(jsonb_build_object('comment', obj_description(e.oid, 'pg_extension')))
+    FROM pg_extension AS e JOIN pg_namespace AS n ON n.oid = e.extnamespace WHERE e.oid = ANY (extensions);
+END $$;

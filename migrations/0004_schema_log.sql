@@ -1,0 +1,538 @@
+-- The history of every schema: what each statement changed, in the transaction that changed it.
+
+-- What is known of each object now. It is the "before" of the next change.
+CREATE TABLE pgstream.objects (
+    class       oid NOT NULL,
+    oid         oid NOT NULL,
+    schema_name text NOT NULL,
+    kind        text NOT NULL,
+    name        text NOT NULL,
+    document    jsonb NOT NULL,
+    PRIMARY KEY (class, oid)
+);
+CREATE INDEX objects_by_name ON pgstream.objects (schema_name, kind, name);
+CREATE INDEX objects_partitions ON pgstream.objects ((document #>> '{partition_of,oid}')) WHERE document ? 'partition_of';
+COMMENT ON TABLE pgstream.objects IS 'The last document of each object.';
+
+-- Versions count across all schemas, so that two transactions that change one schema need not wait for each other. Those of one
+-- schema grow in the order of the changes to each of its objects, with gaps.
+CREATE SEQUENCE pgstream.schema_version;
+
+CREATE TABLE pgstream.schema_log (
+    id             pgstream.xid PRIMARY KEY DEFAULT pgstream.xid(),
+    version        bigint NOT NULL DEFAULT nextval('pgstream.schema_version'),
+    schema_name    text NOT NULL,
+    schema         jsonb,
+    created_at     timestamp NOT NULL DEFAULT (clock_timestamp() AT TIME ZONE 'UTC'),
+    acked          boolean NOT NULL DEFAULT false,
+    changes        jsonb NOT NULL,
+    command_tag    text NOT NULL,
+    statement      text,
+    part           integer NOT NULL,
+    parts          integer NOT NULL,
+    transaction_id xid8 NOT NULL DEFAULT pg_current_xact_id()
+);
+CREATE UNIQUE INDEX schema_log_version ON pgstream.schema_log (schema_name, version);
+CREATE INDEX schema_log_acked ON pgstream.schema_log (schema_name, acked, id);
+CREATE INDEX schema_log_transaction ON pgstream.schema_log (transaction_id);
+COMMENT ON TABLE pgstream.schema_log IS 'One row for each schema that a statement changed, in the statement''s transaction.';
+COMMENT ON COLUMN pgstream.schema_log.schema IS 'The whole schema, where it is small; pgstream.schema_at gives it always.';
+COMMENT ON COLUMN pgstream.schema_log.created_at IS 'UTC.';
+COMMENT ON COLUMN pgstream.schema_log.acked IS 'Every consumer of the stream has taken this version over.';
+COMMENT ON COLUMN pgstream.schema_log.changes IS 'The objects that changed: their documents before and after.';
+COMMENT ON COLUMN pgstream.schema_log.statement IS 'The text that the client sent, which may be more than the statement; its first 16,384 characters.';
+COMMENT ON COLUMN pgstream.schema_log.part IS 'A statement that changes several schemas has as many rows: this is row `part` of `parts`.';
+
+-- Tables that the statement at work rewrites, and why: 1 persistence, 2 default of a new column, 4 type, 8 access method.
+CREATE TABLE pgstream.rewritten (
+    oid    oid PRIMARY KEY,
+    reason integer NOT NULL
+);
+COMMENT ON TABLE pgstream.rewritten IS 'Tables that a statement is rewriting; empty between statements.';
+
+-- Functions that are called by others of these only have no settings of their own: those of log_ddl, refresh_schema, get_schema and
+-- schema_at hold for them. Nobody else may call them.
+
+-- Schemas whose objects are not anybody's data.
+CREATE FUNCTION pgstream.is_system_schema(name text) RETURNS boolean
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT name IN ('information_schema', 'pgstream', 'pgroll') OR name LIKE 'pg\_%'
+$$;
+
+-- The objects that have a document of their own for objects that may be parts of one: an index is its table's.
+CREATE FUNCTION pgstream.document_of(classes oid[], oids oid[]) RETURNS TABLE (class oid, oid oid)
+LANGUAGE plpgsql STABLE AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
+    WITH given AS (SELECT g.class, g.oid FROM unnest(classes, oids) AS g (class, oid)),
+    -- Relations first: what they are decides where the others go.
+    relations AS (
+        SELECT g.oid FROM given AS g WHERE g.class = 'pg_class'::regclass
+        UNION SELECT t.tgrelid FROM given AS g JOIN pg_trigger AS t ON t.oid = g.oid WHERE g.class = 'pg_trigger'::regclass
+        UNION SELECT p.polrelid FROM given AS g JOIN pg_policy AS p ON p.oid = g.oid WHERE g.class = 'pg_policy'::regclass
+        UNION SELECT r.ev_class FROM given AS g JOIN pg_rewrite AS r ON r.oid = g.oid WHERE g.class = 'pg_rewrite'::regclass
+        UNION SELECT d.adrelid FROM given AS g JOIN pg_attrdef AS d ON d.oid = g.oid WHERE g.class = 'pg_attrdef'::regclass
+        UNION SELECT s.stxrelid FROM given AS g JOIN pg_statistic_ext AS s ON s.oid = g.oid WHERE g.class = 'pg_statistic_ext'::regclass
+        UNION SELECT k.conrelid FROM given AS g JOIN pg_constraint AS k ON k.oid = g.oid WHERE g.class = 'pg_constraint'::regclass
+    ), types AS (
+        SELECT g.oid FROM given AS g WHERE g.class = 'pg_type'::regclass
+        UNION SELECT k.contypid FROM given AS g JOIN pg_constraint AS k ON k.oid = g.oid WHERE g.class = 'pg_constraint'::regclass
+        UNION SELECT c.reltype FROM relations AS r JOIN pg_class AS c ON c.oid = r.oid WHERE c.relkind = 'c'
+    )
+    SELECT 'pg_class'::regclass::oid, c.oid FROM relations AS r JOIN pg_class AS c ON c.oid = r.oid WHERE c.relkind IN ('r', 'p', 'v', 'm')
+    UNION SELECT 'pg_class'::regclass, i.indrelid FROM relations AS r JOIN pg_index AS i ON i.indexrelid = r.oid
+    -- The sequence of an identity column is told with its table.
+    UNION SELECT 'pg_class'::regclass, coalesce(d.refobjid, c.oid)
+        FROM relations AS r JOIN pg_class AS c ON c.oid = r.oid AND c.relkind = 'S'
+        LEFT JOIN pg_depend AS d ON d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.refclassid = 'pg_class'::regclass AND d.deptype = 'i'
+    UNION SELECT 'pg_type'::regclass, t.oid FROM types AS g JOIN pg_type AS t ON t.oid = g.oid LEFT JOIN pg_class AS c ON c.oid = t.typrelid
+        WHERE t.typtype IN ('e', 'd', 'r') OR (t.typtype = 'c' AND c.relkind = 'c')
+    UNION SELECT 'pg_class'::regclass, c.oid FROM types AS g JOIN pg_type AS t ON t.oid = g.oid JOIN pg_class AS c ON c.oid = t.typrelid WHERE c.relkind <> 'c'
+    UNION SELECT g.class, g.oid FROM given AS g WHERE g.class IN ('pg_proc'::regclass, 'pg_namespace'::regclass, 'pg_extension'::regclass);
+END $$;
+
+-- The documents of objects as they are now, without those that are not tracked.
+CREATE FUNCTION pgstream.describe(classes oid[], oids oid[])
+RETURNS TABLE (class oid, oid oid, schema_name text, kind text, name text, document jsonb)
+LANGUAGE plpgsql STABLE AS $$
+#variable_conflict use_column
+DECLARE
+    relations oid[];
+    kinds text;
+    others oid[];
+BEGIN
+    SELECT array_agg(c.oid), string_agg(DISTINCT c.relkind::text, '') INTO relations, kinds
+    FROM unnest(classes, oids) AS g (class, oid) JOIN pg_class AS c ON c.oid = g.oid
+    WHERE g.class = 'pg_class'::regclass AND c.relkind IN ('r', 'p', 'v', 'm', 'S') AND c.relpersistence <> 't'
+      AND NOT EXISTS (SELECT FROM pg_depend AS d WHERE d.classid = g.class AND d.objid = g.oid AND d.deptype = 'e')
+      AND NOT pgstream.is_system_schema(c.relnamespace::regnamespace::text);
+    IF kinds ~ '[rp]' THEN
+        RETURN QUERY SELECT 'pg_class'::regclass::oid, d.* FROM pgstream.describe_tables(relations) AS d;
+    END IF;
+    IF kinds ~ '[vm]' THEN
+        RETURN QUERY SELECT 'pg_class'::regclass::oid, d.* FROM pgstream.describe_views(relations) AS d;
+    END IF;
+    IF kinds ~ 'S' THEN
+        RETURN QUERY SELECT 'pg_class'::regclass::oid, d.* FROM pgstream.describe_sequences(relations) AS d;
+    END IF;
+    IF 'pg_type'::regclass = ANY (classes) THEN
+        others := ARRAY(
+            SELECT t.oid FROM unnest(classes, oids) AS g (class, oid) JOIN pg_type AS t ON t.oid = g.oid
+            WHERE g.class = 'pg_type'::regclass AND NOT pgstream.is_system_schema(t.typnamespace::regnamespace::text)
+              AND NOT EXISTS (SELECT FROM pg_depend AS d WHERE d.classid = g.class AND d.objid = g.oid AND d.deptype = 'e'));
+        RETURN QUERY SELECT 'pg_type'::regclass::oid, d.* FROM pgstream.describe_types(others) AS d;
+    END IF;
+    IF 'pg_proc'::regclass = ANY (classes) THEN
+        others := ARRAY(
+            SELECT p.oid FROM unnest(classes, oids) AS g (class, oid) JOIN pg_proc AS p ON p.oid = g.oid
+            WHERE g.class = 'pg_proc'::regclass AND NOT pgstream.is_system_schema(p.pronamespace::regnamespace::text)
+              AND NOT EXISTS (SELECT FROM pg_depend AS d WHERE d.classid = g.class AND d.objid = g.oid AND d.deptype = 'e'));
+        RETURN QUERY SELECT 'pg_proc'::regclass::oid, d.* FROM pgstream.describe_functions(others) AS d;
+    END IF;
+    IF 'pg_namespace'::regclass = ANY (classes) THEN
+        others := ARRAY(
+            SELECT n.oid FROM unnest(classes, oids) AS g (class, oid) JOIN pg_namespace AS n ON n.oid = g.oid
+            WHERE g.class = 'pg_namespace'::regclass AND NOT pgstream.is_system_schema(n.nspname));
+        RETURN QUERY SELECT 'pg_namespace'::regclass::oid, d.* FROM pgstream.describe_schemas(others) AS d;
+    END IF;
+    IF 'pg_extension'::regclass = ANY (classes) THEN
+        others := ARRAY(
+            SELECT g.oid FROM unnest(classes, oids) AS g (class, oid) JOIN pg_extension AS e ON e.oid = g.oid
+            WHERE g.class = 'pg_extension'::regclass AND e.extname <> 'plpgsql');
+        RETURN QUERY SELECT 'pg_extension'::regclass::oid, d.* FROM pgstream.describe_extensions(others) AS d;
+    END IF;
+END $$;
+
+-- The objects of a schema.
+CREATE FUNCTION pgstream.members(schema oid) RETURNS TABLE (class oid, oid oid)
+LANGUAGE plpgsql STABLE AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
+    SELECT 'pg_namespace'::regclass::oid, schema
+    UNION ALL SELECT 'pg_class'::regclass, c.oid FROM pg_class AS c WHERE c.relnamespace = schema AND c.relkind IN ('r', 'p', 'v', 'm', 'S')
+    UNION ALL SELECT 'pg_type'::regclass, t.oid FROM pg_type AS t LEFT JOIN pg_class AS c ON c.oid = t.typrelid
+        WHERE t.typnamespace = schema AND (t.typtype IN ('e', 'd', 'r') OR (t.typtype = 'c' AND c.relkind = 'c'))
+    UNION ALL SELECT 'pg_proc'::regclass, p.oid FROM pg_proc AS p WHERE p.pronamespace = schema
+    UNION ALL SELECT 'pg_extension'::regclass, e.oid FROM pg_extension AS e WHERE e.extnamespace = schema;
+END $$;
+
+-- Objects whose definitions name these: their text changes with a name.
+CREATE FUNCTION pgstream.dependents(classes oid[], oids oid[]) RETURNS TABLE (class oid, oid oid)
+LANGUAGE plpgsql STABLE AS $$
+#variable_conflict use_column
+DECLARE
+    dependent_classes oid[];
+    dependent_oids oid[];
+BEGIN
+    WITH given AS (
+        SELECT g.class, g.oid FROM unnest(classes, oids) AS g (class, oid)
+        -- Of a table, things may need its row type, and of any type its array type.
+        UNION SELECT 'pg_type'::regclass, c.reltype FROM unnest(classes, oids) AS g (class, oid) JOIN pg_class AS c ON c.oid = g.oid
+            WHERE g.class = 'pg_class'::regclass AND c.reltype <> 0
+        UNION SELECT 'pg_type'::regclass, t.typarray FROM unnest(classes, oids) AS g (class, oid) JOIN pg_type AS t ON t.oid = g.oid
+            WHERE g.class = 'pg_type'::regclass AND t.typarray <> 0
+    )
+    SELECT array_agg(d.classid), array_agg(d.objid) INTO dependent_classes, dependent_oids
+    FROM given AS g JOIN pg_depend AS d ON d.refclassid = g.class AND d.refobjid = g.oid;
+    RETURN QUERY
+    SELECT o.class, o.oid FROM pgstream.document_of(dependent_classes, dependent_oids) AS o
+    -- Children hold their parents' columns.
+    UNION SELECT 'pg_class'::regclass, h.inhrelid FROM pg_inherits AS h JOIN pg_class AS c ON c.oid = h.inhrelid
+        WHERE h.inhparent = ANY (oids) AND c.relkind IN ('r', 'p');
+END $$;
+
+-- One document of the documents of a schema's objects.
+CREATE FUNCTION pgstream.assemble(kinds text[], documents jsonb[]) RETURNS jsonb
+LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+    RETURN (
+        SELECT jsonb_build_object(
+            'tables', jsonb_agg(d.document - 'schema' ORDER BY d.document->>'name') FILTER (WHERE d.kind = 'table'),
+            'materialized_views', jsonb_agg(d.document - 'schema' ORDER BY d.document->>'name') FILTER (WHERE d.kind = 'materialized view'),
+            'sequences', jsonb_agg(d.document - 'schema' ORDER BY d.document->>'name') FILTER (WHERE d.kind = 'sequence')
+        ) || jsonb_strip_nulls(jsonb_build_object(
+            'views', jsonb_agg(d.document - 'schema' ORDER BY d.document->>'name') FILTER (WHERE d.kind = 'view'),
+            'types', jsonb_agg(d.document - 'schema' ORDER BY d.document->>'name') FILTER (WHERE d.kind = 'type'),
+            'functions', jsonb_agg(d.document - 'schema' || jsonb_build_object('kind', d.kind) ORDER BY d.document->>'name', d.document->>'arguments')
+                FILTER (WHERE d.kind IN ('function', 'procedure', 'aggregate')),
+            'extensions', jsonb_agg(d.document - 'schema' ORDER BY d.document->>'name') FILTER (WHERE d.kind = 'extension')
+        )) || coalesce((jsonb_agg(d.document - 'name' - 'oid') FILTER (WHERE d.kind = 'schema'))->0, '{}')
+        FROM unnest(kinds, documents) AS d (kind, document)
+    );
+END $$;
+
+-- A schema as it is now.
+CREATE FUNCTION pgstream.get_schema(name text) RETURNS jsonb
+LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off
+    SET datestyle = 'ISO, MDY' SET intervalstyle = postgres SET timezone = 'UTC' SET extra_float_digits = 1 SET bytea_output = hex
+    SET quote_all_identifiers = off SET standard_conforming_strings = on AS $$
+DECLARE
+    schema oid := (SELECT n.oid FROM pg_namespace AS n WHERE n.nspname = get_schema.name);
+    classes oid[];
+    oids oid[];
+BEGIN
+    IF schema IS NULL THEN
+        RETURN jsonb_build_object('tables', NULL, 'dropped', true);
+    END IF;
+    SELECT array_agg(m.class), array_agg(m.oid) INTO classes, oids FROM pgstream.members(schema) AS m;
+    RETURN (SELECT pgstream.assemble(array_agg(d.kind), array_agg(d.document)) FROM pgstream.describe(classes, oids) AS d);
+END $$;
+COMMENT ON FUNCTION pgstream.get_schema(text) IS 'A schema as it is now, as one document.';
+
+-- A schema as it was: of each object what the last change up to that version left.
+CREATE FUNCTION pgstream.schema_at(name text, version bigint) RETURNS jsonb
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN (
+        WITH last AS (
+            SELECT DISTINCT ON (c.change->>'class', c.change->>'oid') c.change
+            FROM pgstream.schema_log AS l, jsonb_array_elements(l.changes) AS c (change)
+            WHERE l.schema_name = schema_at.name AND l.version <= schema_at.version
+            ORDER BY c.change->>'class', c.change->>'oid', l.version DESC
+        )
+        SELECT CASE WHEN count(*) FILTER (WHERE change ? 'after') = 0 THEN jsonb_build_object('tables', NULL, 'dropped', true)
+            ELSE pgstream.assemble(array_agg(change->>'kind') FILTER (WHERE change ? 'after'), array_agg(change->'after') FILTER (WHERE change ? 'after')) END
+        FROM last
+    );
+END $$;
+COMMENT ON FUNCTION pgstream.schema_at(text, bigint) IS 'A schema as a version of the log left it, as one document.';
+
+-- Looks at objects again; what differs from what is known goes into the log, if `logged`.
+--
+-- Under REPEATABLE READ and SERIALIZABLE the catalog is read as the transaction sees it.
+CREATE FUNCTION pgstream.record(classes oid[], oids oid[], command_tag text, statement text, logged boolean) RETURNS integer
+LANGUAGE plpgsql VOLATILE AS $$
+#variable_conflict use_column
+DECLARE
+    seen_classes oid[] := '{}';
+    seen_oids oid[] := '{}';
+    changes jsonb[] := '{}';
+    found jsonb[];
+    renamed_classes oid[];
+    renamed_oids oid[];
+    rows integer;
+BEGIN
+    LOOP
+        -- What is new of each, beside what is known.
+        WITH given AS (SELECT DISTINCT g.class, g.oid FROM unnest(classes, oids) AS g (class, oid)),
+        known AS (SELECT o.* FROM given AS g JOIN pgstream.objects AS o ON o.class = g.class AND o.oid = g.oid),
+        present AS (SELECT * FROM pgstream.describe(classes, oids)),
+        changed AS (
+            SELECT coalesce(p.class, k.class) AS class, coalesce(p.oid, k.oid) AS oid, coalesce(p.kind, k.kind) AS kind,
+                coalesce(p.schema_name, k.schema_name) AS schema_name, coalesce(p.name, k.name) AS name,
+                k.schema_name AS was_in, k.document AS before, p.document AS after
+            FROM known AS k FULL JOIN present AS p ON p.class = k.class AND p.oid = k.oid
+            WHERE k.document IS DISTINCT FROM p.document OR k.schema_name IS DISTINCT FROM p.schema_name
+        ), written AS (
+            INSERT INTO pgstream.objects AS o (class, oid, schema_name, kind, name, document)
+            SELECT c.class, c.oid, c.schema_name, c.kind, c.name, c.after FROM changed AS c WHERE c.after IS NOT NULL
+            ON CONFLICT (class, oid) DO UPDATE
+            SET schema_name = excluded.schema_name, kind = excluded.kind, name = excluded.name, document = excluded.document
+        ), removed AS (
+            DELETE FROM pgstream.objects AS o USING changed AS c WHERE c.after IS NULL AND o.class = c.class AND o.oid = c.oid
+        )
+        SELECT
+            array_agg(jsonb_strip_nulls(jsonb_build_object(
+                'class', c.class::text, 'oid', c.oid::text, 'kind', c.kind, 'schema', c.schema_name, 'name', c.name,
+                'was_in', CASE WHEN c.was_in <> c.schema_name THEN c.was_in END))
+                || CASE WHEN c.before IS NULL THEN '{}' ELSE jsonb_build_object('before', c.before) END
+                || CASE WHEN c.after IS NULL THEN '{}' ELSE jsonb_build_object('after', c.after) END
+                || CASE WHEN c.kind = 'table' AND c.before IS NOT NULL AND c.after IS NOT NULL THEN pgstream.rows_of(c.oid, c.before) ELSE '{}' END
+                ORDER BY c.kind, c.name, c.oid),
+            array_agg(c.class) FILTER (WHERE renamed.yes), array_agg(c.oid) FILTER (WHERE renamed.yes)
+        INTO found, renamed_classes, renamed_oids
+        FROM changed AS c
+        CROSS JOIN LATERAL (
+            SELECT c.before IS NOT NULL AND c.after IS NOT NULL AND (
+                c.before->>'name' <> c.after->>'name' OR c.before->>'schema' IS DISTINCT FROM c.after->>'schema'
+                OR EXISTS (
+                    SELECT FROM (VALUES ('$.columns[*].name'::jsonpath), ('$.attributes[*].name'), ('$.labels[*].name')) AS n (path)
+                    CROSS JOIN LATERAL (SELECT jsonb_path_query_array(c.before, n.path) AS before, jsonb_path_query_array(c.after, n.path) AS after) AS names
+                    -- One gone and one come.
+                    WHERE NOT names.before <@ names.after AND NOT names.before @> names.after
+                )
+            ) AS yes
+        ) AS renamed;
+        changes := changes || found;
+        EXIT WHEN renamed_oids IS NULL;
+        seen_classes := seen_classes || classes;
+        seen_oids := seen_oids || oids;
+        SELECT array_agg(d.class), array_agg(d.oid) INTO classes, oids
+        FROM (
+            SELECT d.class, d.oid FROM pgstream.dependents(renamed_classes, renamed_oids) AS d
+            UNION SELECT m.class, m.oid FROM unnest(renamed_classes, renamed_oids) AS r (class, oid), pgstream.members(r.oid) AS m
+                WHERE r.class = 'pg_namespace'::regclass
+            EXCEPT SELECT s.class, s.oid FROM unnest(seen_classes, seen_oids) AS s (class, oid)
+        ) AS d;
+        EXIT WHEN oids IS NULL;
+    END LOOP;
+    IF NOT logged OR changes = '{}' THEN
+        RETURN 0;
+    END IF;
+    RETURN pgstream.write_log(changes, command_tag, statement);
+END $$;
+
+-- What a statement did to the rows that a table had: a new column's value in them, and whether they were written anew.
+CREATE FUNCTION pgstream.rows_of(relation oid, before jsonb) RETURNS jsonb
+LANGUAGE plpgsql VOLATILE AS $$
+#variable_conflict use_column
+DECLARE
+    missing jsonb;
+    why integer;
+    empty boolean;
+BEGIN
+    SELECT jsonb_object_agg(a.attnum, (a.attmissingval::text::text[])[1]) INTO missing
+    FROM pg_attribute AS a
+    WHERE a.attrelid = relation AND a.atthasmissing AND NOT a.attisdropped
+      AND NOT before->'columns' @> jsonb_build_array(jsonb_build_object('attnum', a.attnum));
+    DELETE FROM pgstream.rewritten AS r WHERE r.oid = relation RETURNING r.reason INTO why;
+    IF why IS NOT NULL THEN
+        EXECUTE format('SELECT NOT EXISTS (SELECT FROM ONLY %s)', relation::regclass) INTO empty;
+    END IF;
+    RETURN jsonb_strip_nulls(jsonb_build_object('missing', missing, 'rewritten', why, 'empty', empty));
+END $$;
+
+-- Writes the rows of one statement.
+CREATE FUNCTION pgstream.write_log(changes jsonb[], command_tag text, statement text) RETURNS integer
+LANGUAGE plpgsql VOLATILE AS $$
+#variable_conflict use_column
+DECLARE
+    rows integer;
+BEGIN
+    WITH entries AS (
+        SELECT c.change->>'schema' AS schema_name, c.change, c.at FROM unnest(changes) WITH ORDINALITY AS c (change, at)
+        -- Where it was, an object that moved is gone.
+        UNION ALL
+        SELECT c.change->>'was_in', c.change - 'before' - 'after' - 'was_in' || jsonb_build_object('moved_to', c.change->>'schema'), c.at
+        FROM unnest(changes) WITH ORDINALITY AS c (change, at) WHERE c.change ? 'was_in'
+    ), schemas AS (
+        SELECT e.schema_name, jsonb_agg(e.change ORDER BY e.at) AS changes, row_number() OVER (ORDER BY e.schema_name) AS part
+        FROM entries AS e GROUP BY e.schema_name
+    ), inserted AS (
+        INSERT INTO pgstream.schema_log (schema_name, schema, changes, command_tag, statement, part, parts)
+        SELECT s.schema_name, pgstream.small_schema(s.schema_name), s.changes, write_log.command_tag, left(write_log.statement, 16384),
+            s.part, (SELECT count(*) FROM schemas)
+        FROM schemas AS s ORDER BY s.part
+        RETURNING 1
+    )
+    SELECT count(*) INTO rows FROM inserted;
+    RETURN rows;
+END $$;
+
+-- The whole of a schema from what is known, if it is small enough to be told with each change.
+CREATE FUNCTION pgstream.small_schema(name text) RETURNS jsonb
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    most constant integer := 50;
+    bytes constant integer := 65536;
+    found record;
+BEGIN
+    SELECT count(*) AS count, sum(pg_column_size(o.document)) AS bytes INTO found
+    FROM (SELECT o.document FROM pgstream.objects AS o WHERE o.schema_name = small_schema.name LIMIT most + 1) AS o;
+    IF found.count = 0 THEN
+        RETURN jsonb_build_object('tables', NULL, 'dropped', true);
+    END IF;
+    IF found.count > most OR found.bytes > bytes THEN
+        RETURN NULL;
+    END IF;
+    RETURN (SELECT pgstream.assemble(array_agg(o.kind), array_agg(o.document)) FROM pgstream.objects AS o WHERE o.schema_name = small_schema.name);
+END $$;
+
+-- Looks at a whole schema again and logs what differs from what is known; the number of rows that it wrote. The first time that
+-- is all of it, and the row says BASE: nobody has to do anything about it.
+CREATE FUNCTION pgstream.refresh_schema(name text) RETURNS integer
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off
+    SET datestyle = 'ISO, MDY' SET intervalstyle = postgres SET timezone = 'UTC' SET extra_float_digits = 1 SET bytea_output = hex
+    SET quote_all_identifiers = off SET standard_conforming_strings = on AS $$
+#variable_conflict use_column
+DECLARE
+    slice constant integer := 500;
+    classes oid[];
+    oids oid[];
+    tag constant text := CASE WHEN EXISTS (SELECT FROM pgstream.objects AS o WHERE o.schema_name = refresh_schema.name) THEN 'REFRESH' ELSE 'BASE' END;
+    rows integer := 0;
+BEGIN
+    IF pgstream.is_system_schema(name) THEN
+        RAISE EXCEPTION 'schema % is not tracked', name USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    -- What others are defining is waited for, and they for us: else an older look could be written over a newer one.
+    LOCK TABLE pgstream.objects IN SHARE ROW EXCLUSIVE MODE;
+    SELECT array_agg(m.class ORDER BY m.class, m.oid), array_agg(m.oid ORDER BY m.class, m.oid) INTO classes, oids
+    FROM (
+        SELECT o.class, o.oid FROM pgstream.objects AS o WHERE o.schema_name = refresh_schema.name
+        UNION SELECT m.class, m.oid FROM pg_namespace AS n, pgstream.members(n.oid) AS m WHERE n.nspname = refresh_schema.name
+    ) AS m;
+    PERFORM pgstream.identify(oids);
+    FOR at IN 1..coalesce(cardinality(oids), 0) BY slice LOOP
+        rows := rows + pgstream.record(classes[at:at + slice - 1], oids[at:at + slice - 1], tag, NULL, true);
+    END LOOP;
+    RETURN rows;
+END $$;
+COMMENT ON FUNCTION pgstream.refresh_schema(text) IS 'Looks at a whole schema again and logs what differs from what the log has.';
+
+-- Gives new tables their identifier, and takes those of dropped ones back.
+CREATE FUNCTION pgstream.identify(oids oid[]) RETURNS void
+LANGUAGE plpgsql VOLATILE AS $$
+#variable_conflict use_column
+BEGIN
+    INSERT INTO pgstream.table_ids (oid)
+    SELECT c.oid FROM pg_class AS c
+    WHERE c.oid = ANY (oids) AND c.relkind IN ('r', 'p') AND c.relpersistence <> 't'
+      AND NOT EXISTS (SELECT FROM pgstream.table_ids AS t WHERE t.oid = c.oid::bigint)
+    ON CONFLICT (oid) DO NOTHING;
+END $$;
+
+-- Before a table is written anew: the statement's row will say so.
+CREATE FUNCTION pgstream.log_rewrite() RETURNS event_trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    INSERT INTO pgstream.rewritten AS r (oid, reason) VALUES (pg_event_trigger_table_rewrite_oid(), pg_event_trigger_table_rewrite_reason())
+    ON CONFLICT (oid) DO UPDATE SET reason = r.reason | excluded.reason;
+END $$;
+
+-- After each statement that defines something, and after each that drops something.
+CREATE FUNCTION pgstream.log_ddl() RETURNS event_trigger
+LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off
+    SET datestyle = 'ISO, MDY' SET intervalstyle = postgres SET timezone = 'UTC' SET extra_float_digits = 1 SET bytea_output = hex
+    SET quote_all_identifiers = off SET standard_conforming_strings = on AS $$
+#variable_conflict use_column
+DECLARE
+    classes oid[];
+    oids oid[];
+    logged boolean := true;
+    owner name;
+    of_rewrite jsonb;
+BEGIN
+    IF TG_EVENT = 'sql_drop' THEN
+        WITH dropped AS (SELECT * FROM pg_event_trigger_dropped_objects() AS d WHERE NOT d.is_temporary),
+        parents AS (
+            -- Of what was part of a table its name is left, and the table may be there still.
+            SELECT to_regclass(quote_ident(d.address_names[1]) || '.' || quote_ident(d.address_names[2]))::oid AS oid
+            FROM dropped AS d
+            WHERE d.object_type IN ('table column', 'default value', 'table constraint', 'trigger', 'policy', 'rule',
+                                    'view column', 'materialized view column')
+            UNION
+            SELECT o.oid FROM dropped AS d JOIN pgstream.objects AS o ON o.schema_name = d.schema_name AND o.kind IN ('table', 'materialized view')
+            WHERE d.object_type = 'index' AND o.document->'indexes' @> jsonb_build_array(jsonb_build_object('oid', d.objid::text))
+            UNION
+            SELECT o.oid FROM dropped AS d JOIN pgstream.objects AS o ON o.kind = 'table'
+            WHERE d.object_type = 'statistics object' AND o.document->'statistics' @> jsonb_build_array(jsonb_build_object('oid', d.objid::text))
+        ), types AS (
+            SELECT to_regtype(d.object_name)::oid AS oid FROM (
+                SELECT quote_ident(d.address_names[1]) || '.' || quote_ident(d.address_names[2]) AS object_name FROM dropped AS d WHERE d.object_type = 'composite type column'
+                UNION SELECT d.address_names[1] FROM dropped AS d WHERE d.object_type = 'domain constraint'
+            ) AS d
+        ), gone AS (
+            SELECT o.class, o.oid FROM dropped AS d JOIN pgstream.objects AS o ON o.class = d.classid AND o.oid = d.objid WHERE d.objsubid = 0
+            -- A table's row type is gone with it, a composite type with its relation.
+            UNION SELECT o.class, o.oid FROM dropped AS d JOIN pgstream.objects AS o ON o.oid = d.objid
+        )
+        SELECT array_agg(g.class), array_agg(g.oid) INTO classes, oids FROM (
+            SELECT g.class, g.oid FROM gone AS g
+            UNION SELECT 'pg_class'::regclass, p.oid FROM parents AS p WHERE p.oid IS NOT NULL
+            UNION SELECT 'pg_type'::regclass, t.oid FROM types AS t WHERE t.oid IS NOT NULL
+        ) AS g;
+        IF oids IS NULL THEN
+            RETURN;
+        END IF;
+        DELETE FROM pgstream.table_ids AS t WHERE t.oid = ANY (oids) AND NOT EXISTS (SELECT FROM pg_class AS c WHERE c.oid = t.oid);
+    ELSE
+        SELECT array_agg(c.classid), array_agg(c.objid) INTO classes, oids
+        FROM pg_event_trigger_ddl_commands() AS c
+        WHERE c.classid IS NOT NULL AND c.schema_name IS DISTINCT FROM 'pg_temp'
+          AND (NOT c.in_extension OR c.classid = 'pg_extension'::regclass);
+        IF TG_TAG IN ('GRANT', 'REVOKE', 'REASSIGN OWNED', 'DROP OWNED') THEN
+            -- Postgres does not say of what: whatever this transaction has written in the catalog, or one after it.
+            SELECT array_agg(w.class), array_agg(w.oid) INTO classes, oids FROM (
+                SELECT 'pg_class'::regclass::oid AS class, c.oid FROM pg_class AS c WHERE age(c.xmin) <= age(pg_current_xact_id()::xid)
+                UNION SELECT 'pg_class'::regclass, a.attrelid FROM pg_attribute AS a WHERE age(a.xmin) <= age(pg_current_xact_id()::xid)
+                UNION SELECT 'pg_proc'::regclass, p.oid FROM pg_proc AS p WHERE age(p.xmin) <= age(pg_current_xact_id()::xid)
+                UNION SELECT 'pg_type'::regclass, t.oid FROM pg_type AS t WHERE age(t.xmin) <= age(pg_current_xact_id()::xid)
+                UNION SELECT 'pg_namespace'::regclass, n.oid FROM pg_namespace AS n WHERE age(n.xmin) <= age(pg_current_xact_id()::xid)
+            ) AS w;
+        END IF;
+        IF oids IS NULL THEN
+            RETURN;
+        END IF;
+        SELECT array_agg(d.class), array_agg(d.oid) INTO classes, oids FROM (
+            WITH RECURSIVE own AS (SELECT d.class, d.oid FROM pgstream.document_of(classes, oids) AS d),
+            -- What is done to a parent is done to its children, and a child that was let go has changed too.
+            family AS (
+                SELECT o.oid FROM own AS o WHERE o.class = 'pg_class'::regclass
+                UNION SELECT h.inhrelid FROM family AS f JOIN pg_inherits AS h ON h.inhparent = f.oid
+            )
+            SELECT o.class, o.oid FROM own AS o
+            UNION SELECT 'pg_class'::regclass, f.oid FROM family AS f
+            UNION SELECT o.class, o.oid FROM family AS f JOIN pgstream.objects AS o ON o.document #>> '{partition_of,oid}' = f.oid::text AND o.document ? 'partition_of'
+            -- A type that changes under a foreign key makes the key anew.
+            UNION SELECT 'pg_class'::regclass, k.conrelid
+                FROM family AS f JOIN pg_depend AS d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = f.oid AND d.classid = 'pg_constraint'::regclass
+                JOIN pg_constraint AS k ON k.oid = d.objid AND k.contype = 'f' AND k.conrelid <> 0 AND k.conrelid <> f.oid
+                WHERE TG_TAG = 'ALTER TABLE'
+            UNION SELECT 'pg_class'::regclass, t.oid FROM own AS o JOIN pg_class AS t ON t.reloftype = o.oid
+                WHERE TG_TAG = 'ALTER TYPE' AND o.class = 'pg_type'::regclass
+        ) AS d;
+        IF oids IS NULL THEN
+            RETURN;
+        END IF;
+        PERFORM pgstream.identify(oids);
+    END IF;
+    IF current_setting('pgstream.skip_log', true)::boolean THEN
+        owner := (SELECT pg_get_userbyid(n.nspowner) FROM pg_namespace AS n WHERE n.nspname = 'pgstream');
+        logged := NOT pg_has_role(session_user, owner, 'MEMBER');
+        IF logged THEN
+            RAISE WARNING 'pgstream.skip_log is ignored: % is not a member of %, which owns schema pgstream', session_user, owner;
+        END IF;
+    END IF;
+    PERFORM pgstream.record(classes, oids, TG_TAG, current_query(), logged);
+END $$;
+
+REVOKE ALL ON ALL TABLES IN SCHEMA pgstream FROM PUBLIC;
+REVOKE ALL ON ALL SEQUENCES IN SCHEMA pgstream FROM PUBLIC;
+REVOKE ALL ON ALL FUNCTIONS IN SCHEMA pgstream FROM PUBLIC;
