@@ -108,6 +108,11 @@ BEGIN
                 'type_oid', a.atttypid::text,
                 'type_modifier', nullif(a.atttypmod, -1),
                 'default_oid', d.oid::text,
+                'key', CASE WHEN c.relreplident = 'f' OR EXISTS (
+                    SELECT FROM pg_index AS i
+                    WHERE i.indrelid = c.oid AND a.attnum = ANY (i.indkey[0:i.indnkeyatts - 1])
+                      AND ((c.relreplident = 'd' AND i.indisprimary AND i.indimmediate) OR (c.relreplident = 'i' AND i.indisreplident))
+                ) THEN true END,
                 'collation', CASE WHEN a.attcollation <> t.typcollation THEN (
                     SELECT quote_ident(cn.nspname) || '.' || quote_ident(co.collname)
                     FROM pg_collation AS co JOIN pg_namespace AS cn ON cn.oid = co.collnamespace WHERE co.oid = a.attcollation

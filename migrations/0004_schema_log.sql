@@ -28,19 +28,23 @@ CREATE TABLE pgstream.schema_log (
     changes        jsonb NOT NULL,
     command_tag    text NOT NULL,
     statement      text,
+    statement_id   pgstream.xid NOT NULL,
     part           integer NOT NULL,
     parts          integer NOT NULL,
-    transaction_id xid8 NOT NULL DEFAULT pg_current_xact_id()
+    transaction_id xid8 NOT NULL DEFAULT pg_current_xact_id(),
+    lsn            pg_lsn NOT NULL DEFAULT pg_current_wal_insert_lsn()
 );
 CREATE UNIQUE INDEX schema_log_version ON pgstream.schema_log (schema_name, version);
 CREATE INDEX schema_log_acked ON pgstream.schema_log (schema_name, acked, id);
 CREATE INDEX schema_log_transaction ON pgstream.schema_log (transaction_id);
+CREATE INDEX schema_log_lsn ON pgstream.schema_log (lsn);
 COMMENT ON TABLE pgstream.schema_log IS 'One row for each schema that a statement changed, in the statement''s transaction.';
 COMMENT ON COLUMN pgstream.schema_log.schema IS 'The whole schema, where it is small; pgstream.schema_at gives it always.';
 COMMENT ON COLUMN pgstream.schema_log.created_at IS 'UTC.';
 COMMENT ON COLUMN pgstream.schema_log.acked IS 'Every consumer of the stream has taken this version over.';
 COMMENT ON COLUMN pgstream.schema_log.changes IS 'The objects that changed: their documents before and after.';
 COMMENT ON COLUMN pgstream.schema_log.statement IS 'The text that the client sent, which may be more than the statement; its first 16,384 characters.';
+COMMENT ON COLUMN pgstream.schema_log.lsn IS 'Where the source''s log was when the row was written.';
 COMMENT ON COLUMN pgstream.schema_log.part IS 'A statement that changes several schemas has as many rows: this is row `part` of `parts`.';
 
 -- Tables that the statement at work rewrites, and why: 1 persistence, 2 default of a new column, 4 type, 8 access method.
@@ -341,6 +345,7 @@ CREATE FUNCTION pgstream.write_log(changes jsonb[], command_tag text, statement 
 LANGUAGE plpgsql VOLATILE AS $$
 #variable_conflict use_column
 DECLARE
+    one_statement constant pgstream.xid := pgstream.xid();
     rows integer;
 BEGIN
     WITH entries AS (
@@ -353,9 +358,9 @@ BEGIN
         SELECT e.schema_name, jsonb_agg(e.change ORDER BY e.at) AS changes, row_number() OVER (ORDER BY e.schema_name) AS part
         FROM entries AS e GROUP BY e.schema_name
     ), inserted AS (
-        INSERT INTO pgstream.schema_log (schema_name, schema, changes, command_tag, statement, part, parts)
-        SELECT s.schema_name, pgstream.small_schema(s.schema_name), s.changes, write_log.command_tag, left(write_log.statement, 16384),
-            s.part, (SELECT count(*) FROM schemas)
+        INSERT INTO pgstream.schema_log (schema_name, schema, acked, changes, command_tag, statement, statement_id, part, parts)
+        SELECT s.schema_name, pgstream.small_schema(s.schema_name), write_log.command_tag = 'BASE', s.changes, write_log.command_tag,
+            left(write_log.statement, 16384), one_statement, s.part, (SELECT count(*) FROM schemas)
         FROM schemas AS s ORDER BY s.part
         RETURNING 1
     )

@@ -131,8 +131,10 @@ impl Unit {
         self.batches.push(held);
     }
 
+    /// A change of the schema is the last of its unit: what follows is another matter.
     fn is_full(&self, flush: &Flush) -> bool {
-        self.rows >= flush.rows || self.bytes >= flush.bytes
+        let ends = self.batches.last().is_some_and(|held| held.batch.schema().is_some());
+        self.rows >= flush.rows || self.bytes >= flush.bytes || ends
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::{Cells, CellsBuilder, Image, Lsn, Relation, Value};
+use crate::{Cells, CellsBuilder, Image, Lsn, Relation, SchemaEntry, Value};
 
 /// What a change does to its row. The numbers are those of `wit/v0/data.wit`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,6 +64,8 @@ pub enum Step {
     },
     /// Tables are emptied.
     Truncate(Truncate),
+    /// The schema changes: the last step of its batch, so that what follows meets the new one.
+    Schema(Box<SchemaEntry>),
     /// The transaction is whole. Everything before `end` is done once it is applied.
     Commit {
         /// Where the next record starts: the position to confirm.
@@ -226,6 +228,8 @@ pub enum Walk<'a> {
     Row(RowAt),
     /// Tables are emptied.
     Truncate(&'a Truncate),
+    /// The schema changes.
+    Schema(&'a SchemaEntry),
     /// The transaction is whole.
     Commit {
         /// The position to confirm.
@@ -256,7 +260,17 @@ impl Batch {
     /// Memory that the batch holds on to, in bytes; an estimate that never forgets the values.
     #[must_use]
     pub fn weight(&self) -> usize {
-        self.chunks.iter().map(Chunk::weight).sum::<usize>() + self.order.len() * 32 + 256
+        let schema = self.schema().map_or(0, SchemaEntry::weight);
+        self.chunks.iter().map(Chunk::weight).sum::<usize>() + self.order.len() * 32 + schema + 256
+    }
+
+    /// The change of the schema that it ends with.
+    #[must_use]
+    pub fn schema(&self) -> Option<&SchemaEntry> {
+        match self.order.last() {
+            Some(Step::Schema(entry)) => Some(entry),
+            _ => None,
+        }
     }
 
     /// The last position that is done once this batch is applied, if it ends a transaction.
@@ -265,7 +279,7 @@ impl Batch {
         self.order.iter().rev().find_map(|step| match step {
             Step::Commit { end } => Some(*end),
             Step::Heartbeat(lsn) => Some(*lsn),
-            Step::Begin(_) | Step::Rows { .. } | Step::Truncate(_) => None,
+            Step::Begin(_) | Step::Rows { .. } | Step::Truncate(_) | Step::Schema(_) => None,
         })
     }
 
@@ -295,6 +309,7 @@ impl Batch {
                 match steps.next()? {
                     Step::Begin(at) => return Some(Walk::Begin(self.transactions.get(*at)?)),
                     Step::Truncate(truncate) => return Some(Walk::Truncate(truncate)),
+                    Step::Schema(entry) => return Some(Walk::Schema(entry)),
                     Step::Commit { end } => return Some(Walk::Commit { end: *end }),
                     Step::Heartbeat(lsn) => return Some(Walk::Heartbeat(*lsn)),
                     Step::Rows { chunk, count } => {
@@ -385,6 +400,19 @@ impl BatchBuilder {
     pub fn truncate(&mut self, truncate: Truncate) {
         self.reopen();
         self.order.push(Step::Truncate(truncate));
+    }
+
+    /// The schema changes in the open transaction. The batch has to be taken before anything else is pushed.
+    pub fn schema(&mut self, entry: SchemaEntry) {
+        self.reopen();
+        self.bytes += entry.weight();
+        self.order.push(Step::Schema(Box::new(entry)));
+    }
+
+    /// Whether the batch ends with a change of the schema.
+    #[must_use]
+    pub fn ends_with_schema(&self) -> bool {
+        matches!(self.order.last(), Some(Step::Schema(_)))
     }
 
     /// The open transaction is whole.
@@ -590,6 +618,7 @@ mod tests {
                     format!("{}{} {:?} {:?} {:?} #{}", at.chunk, at.row, at.op, at.new, at.old, at.ordinal)
                 }
                 Walk::Truncate(_) => "truncate".into(),
+                Walk::Schema(_) => "schema".into(),
                 Walk::Commit { end } => format!("commit {end}"),
                 Walk::Heartbeat(lsn) => format!("heartbeat {lsn}"),
             })

@@ -6,6 +6,7 @@ mod batch;
 mod cells;
 mod lsn;
 mod relation;
+mod schema;
 
 pub use batch::{
     Batch, BatchBuilder, Chunk, Identity, OldImage, Op, RowAt, RowChange, Step, Transaction, Truncate, Walk,
@@ -13,3 +14,4 @@ pub use batch::{
 pub use cells::{Cells, CellsBuilder, Image, InvalidCells, State, Value};
 pub use lsn::{Lsn, ParseLsnError};
 pub use relation::{Column, GeneratedKind, IdentityColumn, Relation, ReplicaIdentity, TableName};
+pub use schema::SchemaEntry;

@@ -136,9 +136,11 @@ impl Running {
 
     /// Waits for the end that nobody asked for.
     pub(crate) async fn failed(self) -> Error {
-        let Self { batches, confirm, stop: _stop, task } = self;
+        let Self { mut batches, confirm, stop: _stop, task } = self;
+        // What comes before the end is taken: else nothing could follow it.
+        let drain = async { while batches.recv().await.is_some() {} };
+        tokio::time::timeout(Duration::from_secs(60), drain).await.expect("an end in time");
         drop(confirm);
-        drop(batches);
         let result =
             tokio::time::timeout(Duration::from_secs(60), task).await.expect("an end in time").unwrap();
         result.unwrap_err()
@@ -157,6 +159,7 @@ fn told(batch: &event::Batch) -> Vec<String> {
             let restart = if truncate.restart_identity { " restart" } else { "" };
             Some(format!("truncate {}{cascade}{restart}", names.join(" ")))
         }
+        Walk::Schema(entry) => Some(format!("schema {} {}", entry.schema, entry.command_tag)),
         Walk::Row(at) => {
             let chunk = &batch.chunks[at.chunk];
             let relation = &chunk.relation;

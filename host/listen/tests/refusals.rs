@@ -165,7 +165,8 @@ async fn tables_without_identity_are_refused_at_the_start_if_they_are_wanted() {
         let mut source = bed.source().await;
         let error = source.check_identities(|_| true).await.unwrap_err();
         let Error::NoReplicaIdentity { tables } = &error else { panic!("{error:?}") };
-        assert_eq!(tables.len(), 3, "{error}");
+        // Of one that was made since, inserts go on: Postgres refuses the rest.
+        assert_eq!(tables.len(), 2, "{error}");
         assert!(
             help(&error).contains("ALTER TABLE \"public\".\"leaf\" REPLICA IDENTITY FULL;"),
             "{}",
@@ -175,7 +176,7 @@ async fn tables_without_identity_are_refused_at_the_start_if_they_are_wanted() {
         // Nor does the stream mind a table that nobody wants.
         let mut running = Running::start(source, 1 << 20);
         bed.sql("INSERT INTO nokey VALUES (1)").await;
-        assert_eq!(running.lines(&bed).await[1], "insert public.nokey (id=1)");
+        assert!(running.lines(&bed).await.contains(&"insert public.nokey (id=1)".to_owned()));
         running.end().await.unwrap();
     });
 }
@@ -183,8 +184,8 @@ async fn tables_without_identity_are_refused_at_the_start_if_they_are_wanted() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_table_without_identity_is_refused_when_it_appears() {
     on_each_major!(bed, {
-        bed.init().await;
         bed.sql("CREATE TABLE t (id int PRIMARY KEY)").await;
+        bed.init().await;
         let mut source = bed.source().await;
         source.check_identities(|_| true).await.unwrap();
         let mut running = Running::start(source, 1 << 20);

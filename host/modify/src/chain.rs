@@ -1,5 +1,7 @@
 //! The chain: plugins loaded once, tables bound as they appear, batches passed through.
 
+mod barrier;
+
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
@@ -29,6 +31,8 @@ pub struct Chain {
     tables: Tables,
     /// Columns of tables without rules at the start, where those may not change.
     unlisted: BTreeMap<TableName, Vec<String>>,
+    /// Tables with rules, by oid: under another name one would have none.
+    ruled: HashMap<u32, TableName>,
     counters: Counters,
     failures: Vec<Failures>,
 }
@@ -106,6 +110,7 @@ impl Chain {
             digest,
             tables: Tables::default(),
             unlisted: BTreeMap::new(),
+            ruled: HashMap::new(),
             counters: Counters::default(),
             failures,
         })
@@ -150,6 +155,7 @@ impl Chain {
         for (at, table) in places.into_iter().enumerate() {
             self.apply_chunk(&mut batch, at, table)?;
         }
+        self.pass_barrier(&mut batch.order)?;
         Ok(batch)
     }
 
@@ -187,7 +193,11 @@ impl Chain {
         let mut problems = Vec::new();
         let truncated = batch.order.iter().flat_map(|step| match step {
             Step::Truncate(truncate) => truncate.relations.as_slice(),
-            Step::Begin(_) | Step::Rows { .. } | Step::Commit { .. } | Step::Heartbeat(_) => &[],
+            Step::Begin(_)
+            | Step::Rows { .. }
+            | Step::Schema(_)
+            | Step::Commit { .. }
+            | Step::Heartbeat(_) => &[],
         });
         let relations = batch.chunks.iter().map(|chunk| &chunk.relation).chain(truncated);
         let mut unseen = false;
@@ -212,6 +222,13 @@ impl Chain {
             return Some(at);
         }
         let before = problems.len();
+        if self.rules.of(&relation.name).is_some() {
+            self.ruled.insert(relation.oid, relation.name.clone());
+        } else if let Some(was) = self.ruled.get(&relation.oid) {
+            let (was, table) = (was.to_string(), relation.name.to_string());
+            problems.push(Problem::RenamedTable { was, table });
+            return None;
+        }
         let table = Table::bind(relation, &mut self.loaded, &self.rules, self.root.as_ref(), problems);
         if problems.len() > before {
             table.release(&mut self.loaded.running);

@@ -60,6 +60,40 @@ pub enum Problem {
         /// As written.
         pattern: String,
     },
+    /// A table with rules has got another name.
+    #[error("table {was} has rules, and is called {table} now: its values would go on as they are")]
+    #[diagnostic(
+        code(modify::renamed_table),
+        help(
+            "name the table {table} under `modifiers.transformations`, then run with --accept-changed-modifiers"
+        )
+    )]
+    RenamedTable {
+        /// What the rules call it.
+        was: String,
+        /// What it is called now.
+        table: String,
+    },
+    /// A row of the schema log is not what our functions write.
+    #[error(
+        "version {version} of schema `{schema}` in pgstream.schema_log cannot be read (line {line}, column {column})"
+    )]
+    #[diagnostic(
+        code(modify::unreadable_schema),
+        help(
+            "the log was written by a newer version of pgstream, or by hand: use that version, or the row as `init` made it"
+        )
+    )]
+    UnreadableSchema {
+        /// The schema.
+        schema: String,
+        /// The version.
+        version: u64,
+        /// Where in the document.
+        line: usize,
+        /// Where in the line.
+        column: usize,
+    },
     /// No plugin offers this transformer.
     #[error("{place}: there is no transformer `{name}`")]
     #[diagnostic(code(modify::unknown_transformer), help("{hint}"))]

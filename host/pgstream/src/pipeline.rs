@@ -95,7 +95,10 @@ async fn start(ready: &Ready, chain: &mut Chain) -> Result<Flowing, Error> {
         &digest,
         ready.accept_changed_modifiers,
     )?;
-    let kept = source.relations().iter().filter(|relation| !dropped.contains(&relation.name));
+    let kept = source
+        .relations()
+        .iter()
+        .filter(|relation| !dropped.contains(&relation.name) && !source.is_pending(relation));
     writer.check(&kept.cloned().collect::<Vec<_>>()).await?;
     let budget = Budget::new(ready.target.queue_bytes);
     writer.tell_usage_of(budget.clone());

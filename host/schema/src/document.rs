@@ -1,5 +1,6 @@
 //! The documents, as `migrations/0003_documents.sql` makes them.
 
+use event::{IdentityColumn, Relation, ReplicaIdentity, TableName};
 use serde::{Deserialize, Deserializer};
 
 use crate::name::Name;
@@ -222,6 +223,43 @@ impl Table {
     pub fn full_name(&self) -> Name {
         Name::new(&self.schema, &self.name)
     }
+
+    /// The table as the stream will send it. Stored columns that are generated are not sent.
+    #[must_use]
+    pub fn relation(&self) -> Relation {
+        let oid = self.oid.0;
+        let sent = self.columns.iter().filter(|column| column.generated_kind.is_empty());
+        let columns = sent.map(|column| event::Column {
+            name: column.name.clone(),
+            id: format!("{oid}-{}", column.attnum),
+            attnum: column.attnum,
+            type_oid: column.type_oid.0,
+            type_name: column.type_name.clone(),
+            nullable: column.nullable,
+            primary: self.primary_key_columns.contains(&column.name),
+            identity: column.key,
+            unique: column.unique,
+            generated: None,
+            identity_column: match column.identity.as_str() {
+                "a" => Some(IdentityColumn::Always),
+                "d" => Some(IdentityColumn::ByDefault),
+                _ => None,
+            },
+        });
+        Relation {
+            oid,
+            id: oid.to_string(),
+            name: TableName::new(self.schema.as_str(), self.name.as_str()),
+            replica_identity: match self.replica_identity.as_deref() {
+                Some("n") => ReplicaIdentity::Nothing,
+                Some("f") => ReplicaIdentity::Full,
+                Some("i") => ReplicaIdentity::Index,
+                _ => ReplicaIdentity::Default,
+            },
+            version: 0,
+            columns: columns.collect(),
+        }
+    }
 }
 
 /// A column.
@@ -270,6 +308,9 @@ pub struct Column {
     pub options: Vec<String>,
     /// Who may do what with it.
     pub acl: Option<Vec<String>>,
+    /// It is part of the replica identity.
+    #[serde(default)]
+    pub key: bool,
     /// It is a parent's.
     #[serde(default)]
     pub inherited: bool,

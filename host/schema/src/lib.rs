@@ -16,6 +16,6 @@ pub use document::{
     Oid, OwnedBy, Policy, Relative, Rule, Sequence, Statistics, Table, Trigger, Type, TypeKind, View,
     ViewColumn,
 };
-pub use log::{Change, Entry, Error};
+pub use log::{Change, Rewrite};
 pub use name::Name;
 pub use statement::{Effect, Kind, Statement};

@@ -1,42 +1,11 @@
-//! Rows of the schema log, and the changes in them.
+//! The changes in a row of the schema log.
+
+use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
 use crate::document::{Object, Oid};
 use crate::name::Name;
-
-/// A row that cannot be read.
-#[derive(Debug, thiserror::Error)]
-#[error("version {version} of schema `{schema}` in pgstream.schema_log cannot be read")]
-pub struct Error {
-    /// The version.
-    pub version: u64,
-    /// The schema.
-    pub schema: String,
-    /// Why.
-    pub source: serde_json::Error,
-}
-
-/// A row of `pgstream.schema_log`.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Entry {
-    /// Its identifier.
-    pub id: String,
-    /// Its version; versions of a schema only grow.
-    pub version: u64,
-    /// The schema.
-    pub schema: String,
-    /// What the statement was (`ALTER TABLE`).
-    pub command_tag: String,
-    /// The text that the client sent, which may hold more than the statement.
-    pub statement: Option<String>,
-    /// A statement that changes several schemas has several rows: this is row `part`
-    pub part: u32,
-    /// of so many.
-    pub parts: u32,
-    /// What changed.
-    pub changes: Vec<Change>,
-}
 
 /// What became of one object.
 #[derive(Clone, Debug, PartialEq)]
@@ -47,6 +16,22 @@ pub struct Change {
     pub before: Option<Object>,
     /// What it is; `None` if it is gone.
     pub after: Option<Object>,
+    /// What the rows that a table had got in its new columns, by attribute number, where Postgres did not have to write
+    /// them anew. A default is told once, `now()` among them, and that is when the column was added.
+    pub missing: BTreeMap<i16, Option<String>>,
+    /// The table was written anew.
+    pub rewritten: Option<Rewrite>,
+}
+
+/// Why a table was written anew, and whether it had rows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Rewrite {
+    /// A new column's default gives each row a value of its own.
+    pub default: bool,
+    /// A column has another type.
+    pub type_changed: bool,
+    /// There was no row.
+    pub empty: bool,
 }
 
 #[derive(Deserialize)]
@@ -56,6 +41,11 @@ struct RawChange {
     moved_to: Option<String>,
     before: Option<serde_json::Value>,
     after: Option<serde_json::Value>,
+    #[serde(default)]
+    missing: BTreeMap<i16, Option<String>>,
+    rewritten: Option<u32>,
+    #[serde(default)]
+    empty: bool,
 }
 
 impl Change {
@@ -76,7 +66,12 @@ impl Change {
             };
             let (before, after) = (read(change.before)?, read(change.after)?);
             if before.is_some() || after.is_some() {
-                changes.push(Self { oid: change.oid, before, after });
+                let rewritten = change.rewritten.map(|reason| Rewrite {
+                    default: reason & 2 != 0,
+                    type_changed: reason & 4 != 0,
+                    empty: change.empty,
+                });
+                changes.push(Self { oid: change.oid, before, after, missing: change.missing, rewritten });
             }
         }
         Ok(changes)

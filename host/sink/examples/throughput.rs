@@ -275,6 +275,7 @@ async fn main() -> Result<(), Fault> {
                 flush: Flush { rows: unit, bytes: 64 << 20, linger: Duration::from_millis(5) },
                 on_conflict: OnConflict::Error,
                 disable_triggers: true,
+                ddl: sink::postgres::Ddl::default(),
                 heartbeat: Options::HEARTBEAT,
             };
             let name_of_slot = format!("throughput {unit} {name}");

@@ -1,7 +1,9 @@
 //! One source, one target and a `pgstream` between them, for tests that look at the whole.
 
+mod definer;
 mod ledgered;
 
+pub use definer::Definer;
 pub use ledgered::{Ledgered, seeds};
 
 use std::sync::Arc;

@@ -208,6 +208,8 @@ pub(crate) async fn published(
 
 /// A table without a usable replica identity, and the published table that it is or belongs to.
 pub(crate) struct WithoutIdentity {
+    /// Of the table.
+    pub(crate) oid: u32,
     pub(crate) published: TableName,
     pub(crate) table: TableWithoutIdentity,
 }
@@ -216,7 +218,7 @@ pub(crate) struct WithoutIdentity {
 pub(crate) async fn without_identity(client: &Client, oids: &[u32]) -> Result<Vec<WithoutIdentity>, Error> {
     let rows = client
         .query(
-            "SELECT bn.nspname::text, b.relname::text, n.nspname::text, c.relname::text, c.relreplident::text \
+            "SELECT bn.nspname::text, b.relname::text, n.nspname::text, c.relname::text, c.relreplident::text, c.oid \
              FROM pg_class AS b JOIN pg_namespace AS bn ON bn.oid = b.relnamespace \
              CROSS JOIN LATERAL ( \
                  SELECT b.oid UNION SELECT relid::oid FROM pg_partition_tree(b.oid) WHERE b.relkind = 'p') AS t (oid) \
@@ -233,6 +235,7 @@ pub(crate) async fn without_identity(client: &Client, oids: &[u32]) -> Result<Ve
     Ok(rows
         .iter()
         .map(|row| WithoutIdentity {
+            oid: row.get(5),
             published: TableName::new(row.get::<_, String>(0), row.get::<_, String>(1)),
             table: TableWithoutIdentity {
                 table: TableName::new(row.get::<_, String>(2), row.get::<_, String>(3)),

@@ -2,10 +2,13 @@
 
 use std::sync::Arc;
 
-use event::{Batch, BatchBuilder, Lsn, OldImage, Relation, RowChange, Transaction, Truncate, Value};
+use event::{
+    Batch, BatchBuilder, Lsn, OldImage, Relation, RowChange, SchemaEntry, Transaction, Truncate, Value,
+};
 
 use crate::wal::Error;
 use crate::wal::decode::{self, Message, RelationMessage, Row};
+use crate::wal::log::{self, Log};
 use crate::wal::relation::{Known, Relations};
 
 /// A batch is full at this many rows; beyond, a larger one costs more than it saves.
@@ -38,6 +41,8 @@ pub(crate) struct Collector {
     position: Lsn,
     /// A position further on before which there is nothing for us.
     quiet: Lsn,
+    /// Versions of schemas.
+    pub(crate) log: Log,
     /// Room for a row.
     row: Row<'static>,
 }
@@ -53,6 +58,7 @@ impl Collector {
             xid: 0,
             position: start,
             quiet: start,
+            log: Log::default(),
             row: Row::default(),
         }
     }
@@ -84,6 +90,7 @@ impl Collector {
             }
         }
         self.place = Place::Outside;
+        self.log.committed(end);
         Ok(())
     }
 
@@ -133,6 +140,12 @@ impl Collector {
             Message::Insert { relation } => {
                 if let Some(table) = self.table(relation, row)? {
                     self.builder.row(&table, RowChange::Insert { new: &row.new });
+                } else if let Some(known) = self.relations.get(relation)
+                    && known.is_log
+                {
+                    let entry = log::read(&known.relation, &row.new)
+                        .ok_or_else(|| protocol("a row of pgstream.schema_log is not as it should be"))?;
+                    self.define(entry)?;
                 }
             }
             Message::Update { relation, old } => {
@@ -169,6 +182,15 @@ impl Collector {
             Message::Origin | Message::Logical => {}
         }
         Ok(None)
+    }
+
+    /// A version of a schema takes effect here, unless it has done so already.
+    pub(crate) fn define(&mut self, entry: SchemaEntry) -> Result<(), Error> {
+        if self.log.is_new(&entry) {
+            self.enter()?;
+            self.builder.schema(entry);
+        }
+        Ok(())
     }
 
     fn known(&self, oid: u32) -> Result<&Known, Error> {
@@ -209,7 +231,11 @@ impl Collector {
 
     /// Whether a batch should be cut whatever follows.
     pub(crate) fn is_full(&self) -> bool {
-        self.builder.rows() >= ROWS || self.builder.bytes() >= BYTES || self.commits >= COMMITS
+        self.builder.rows() >= ROWS
+            || self.builder.bytes() >= BYTES
+            || self.commits >= COMMITS
+            // What follows must meet the new schema.
+            || self.builder.ends_with_schema()
     }
 
     /// Whether there is nothing to pass on.

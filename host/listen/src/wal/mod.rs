@@ -9,6 +9,7 @@ mod catalog;
 mod collect;
 mod decode;
 mod error;
+mod log;
 mod migrate;
 mod options;
 mod publication;

@@ -2,7 +2,7 @@
 
 use postgres::{Client, ident, literal};
 
-use crate::wal::{Error, Options, catalog, role};
+use crate::wal::{Error, Options, catalog, role, tracking};
 
 /// What marks a publication as made by `init`, so that `destroy` drops no other.
 const MARK: &str = "made by pgstream init";
@@ -16,6 +16,8 @@ pub(crate) struct Publication {
     pub(crate) deletes: bool,
     /// Made by `init`.
     pub(crate) ours: bool,
+    /// It sends every table.
+    pub(crate) all_tables: bool,
 }
 
 impl Publication {
@@ -30,13 +32,18 @@ pub(crate) async fn find(client: &Client, name: &str) -> Result<Option<Publicati
     let row = client
         .query_opt(
             "SELECT pubupdate, pubdelete, \
-                    coalesce(obj_description(oid, 'pg_publication') = $2::text, false) \
+                    coalesce(obj_description(oid, 'pg_publication') = $2::text, false), puballtables \
              FROM pg_publication WHERE pubname = $1::text",
             &[&name, &MARK],
         )
         .await
         .map_err(Error::statement("read the publication"))?;
-    Ok(row.map(|row| Publication { updates: row.get(0), deletes: row.get(1), ours: row.get(2) }))
+    Ok(row.map(|row| Publication {
+        updates: row.get(0),
+        deletes: row.get(1),
+        ours: row.get(2),
+        all_tables: row.get(3),
+    }))
 }
 
 /// The publication, which must be there.
@@ -61,7 +68,7 @@ pub(crate) async fn create(client: &Client, options: &Options) -> Result<(), Err
     if !missing.is_empty() {
         return Err(Error::NoTable { tables: missing });
     }
-    let sql = create_statement(options);
+    let sql = create_statement(options, tracking::exists(client).await?);
     let mark = format!("COMMENT ON PUBLICATION {} IS {}", ident(&options.publication), literal(MARK));
     // Several statements in one simple query are one transaction.
     match client.batch_execute(&format!("{sql}; {mark}")).await {
@@ -77,8 +84,11 @@ pub(crate) async fn create(client: &Client, options: &Options) -> Result<(), Err
     }
 }
 
-fn create_statement(options: &Options) -> String {
-    let tables: Vec<String> = options.tables.iter().map(postgres::table).collect();
+fn create_statement(options: &Options, with_log: bool) -> String {
+    let mut tables: Vec<String> = options.tables.iter().map(postgres::table).collect();
+    if with_log && !tables.is_empty() {
+        tables.push("pgstream.schema_log".to_owned());
+    }
     let scope =
         if tables.is_empty() { "ALL TABLES".to_owned() } else { format!("TABLE {}", tables.join(", ")) };
     format!(

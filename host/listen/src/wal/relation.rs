@@ -7,7 +7,7 @@ use hashbrown::HashMap;
 
 use crate::wal::catalog::{Attribute, Horizon, Table};
 use crate::wal::decode::{ColumnMessage, RelationMessage};
-use crate::wal::{SCHEMA, TableWithoutIdentity};
+use crate::wal::{SCHEMA, TableWithoutIdentity, log};
 
 /// One table as the stream has it now.
 #[derive(Clone, Debug)]
@@ -15,6 +15,8 @@ pub(crate) struct Known {
     pub(crate) relation: Arc<Relation>,
     /// In our own schema: never data.
     pub(crate) ours: bool,
+    /// The schema log: its rows say what the schema is from here on.
+    pub(crate) is_log: bool,
 }
 
 /// The catalog as it was read before the stream began.
@@ -69,7 +71,8 @@ impl Relations {
     /// Takes a version over as it is.
     pub(crate) fn adopt(&mut self, relation: Arc<Relation>) {
         let ours = relation.name.schema == SCHEMA;
-        self.known.insert(relation.oid, Known { relation, ours });
+        let is_log = ours && relation.name.name == log::TABLE;
+        self.known.insert(relation.oid, Known { relation, ours, is_log });
     }
 
     /// Remembers the name of a type.

@@ -1,9 +1,10 @@
 //! One database with a slot in it: checked, described, then read.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use buffer::{Budget, Held};
-use event::{Lsn, Relation, TableName};
+use event::{Lsn, Relation, ReplicaIdentity, TableName};
 use postgres::Client;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
@@ -15,8 +16,8 @@ use crate::wal::relation::{self, Relations, Snapshot};
 use crate::wal::server::Server;
 use crate::wal::session::{Refused, Session};
 use crate::wal::slot::SlotStatus;
-use crate::wal::stream::{Progress, Stream, Summary};
-use crate::wal::{Error, Options, catalog, publication, role, server, slot};
+use crate::wal::stream::{Progress, Stream, Summary, Tracked};
+use crate::wal::{Error, Options, catalog, log, publication, role, server, slot, tracking};
 
 /// Whether a table is wanted: its name is asked for before it is refused for what it lacks.
 pub(crate) type Wanted = Box<dyn Fn(&TableName) -> bool + Send + Sync>;
@@ -30,6 +31,8 @@ pub struct Source {
     slot: SlotStatus,
     relations: Vec<Arc<Relation>>,
     catalog: Snapshot,
+    /// Tables that the catalog is ahead of the stream with; none if the schema log is not in the stream.
+    pending: Option<HashSet<u32>>,
     wanted: Wanted,
     progress: Arc<Progress>,
 }
@@ -58,6 +61,11 @@ impl Source {
         let publication = publication::require(&client, &options).await?;
         let slot = slot::ready(&client, &server, &options).await?;
         let (relations, catalog) = relations(&client, &server, &options.publication).await?;
+        // After the catalog was read: else a change in between would be in the one and not in the other.
+        let pending = match tracking::is_streamed(&client, &options.publication).await? {
+            true => Some(log::pending(&client, slot.confirmed.unwrap_or_default()).await?),
+            false => None,
+        };
         Ok(Self {
             options,
             client,
@@ -66,6 +74,7 @@ impl Source {
             slot,
             relations,
             catalog,
+            pending,
             wanted: Box::new(|_| true),
             progress: Arc::default(),
         })
@@ -110,6 +119,13 @@ impl Source {
         &self.relations
     }
 
+    /// Whether the stream will bring a change of the table's schema that [`Source::relations`] may have already: what a
+    /// target has is to be compared later.
+    #[must_use]
+    pub fn is_pending(&self, relation: &Relation) -> bool {
+        self.pending.as_ref().is_some_and(|pending| pending.contains(&relation.oid))
+    }
+
     /// How far the stream is; counts from the start of [`Source::stream`] on.
     #[must_use]
     pub fn progress(&self) -> Arc<Progress> {
@@ -130,9 +146,22 @@ impl Source {
             return Ok(());
         }
         let oids: Vec<u32> = self.relations.iter().map(|relation| relation.oid).collect();
+        let mut without = catalog::without_identity(&self.client, &oids).await?;
+        without.retain(|without| (self.wanted)(&without.published));
+        if without.is_empty() {
+            return Ok(());
+        }
+        let oids: Vec<u32> = without.iter().map(|without| without.oid).collect();
+        let made_later = match self.pending {
+            Some(_) => log::made_later(&self.client, &oids).await?,
+            None => HashSet::new(),
+        };
         let mut tables = Vec::new();
-        for without in catalog::without_identity(&self.client, &oids).await? {
-            if (self.wanted)(&without.published) && !tables.contains(&without.table) {
+        for without in without {
+            // Who makes a table cannot know of us, and Postgres itself refuses what could not be sent.
+            if made_later.contains(&without.oid) && without.table.identity == ReplicaIdentity::Default {
+                tracing::warn!(table = %without.table.table, "only inserts can be replicated: no primary key");
+            } else if !tables.contains(&without.table) {
                 tables.push(without.table);
             }
         }
@@ -171,6 +200,8 @@ impl Source {
         }
         let wanted =
             if self.publication.needs_identity() { self.wanted } else { Box::new(|_: &TableName| false) };
+        let publication = (!self.publication.all_tables).then(|| self.options.publication.clone());
+        let tracked = self.pending.map(|pending| Tracked { pending, publication, acknowledges: true });
         let parts = crate::wal::stream::Parts {
             acknowledged: self.slot.confirmed.unwrap_or_default(),
             options: self.options,
@@ -179,6 +210,7 @@ impl Source {
             client: self.client,
             relations,
             wanted,
+            tracked,
             progress: self.progress,
             start,
             out,

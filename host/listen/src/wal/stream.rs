@@ -1,12 +1,13 @@
 //! The loop: receives, collects, sends batches, tells the server what is confirmed, ends in order.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use buffer::{Budget, Held};
 use bytes::Bytes;
-use event::Lsn;
+use event::{Lsn, ReplicaIdentity};
 use postgres::{Client, Message};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until, timeout};
@@ -18,7 +19,7 @@ use crate::wal::relation::{self, Relations};
 use crate::wal::server::Server;
 use crate::wal::session::Session;
 use crate::wal::source::Wanted;
-use crate::wal::{Error, Options, catalog, slot};
+use crate::wal::{Error, Options, SCHEMA, catalog, log, slot};
 
 /// While commits follow each other closely, a batch waits this long for more: what it costs to pass a batch on is
 /// shared by all that it holds. The first commit after a pause waits for nothing.
@@ -112,6 +113,7 @@ pub(crate) struct Parts {
     pub(crate) client: Client,
     pub(crate) relations: Relations,
     pub(crate) wanted: Wanted,
+    pub(crate) tracked: Option<Tracked>,
     pub(crate) progress: Arc<Progress>,
     /// What the slot had confirmed before.
     pub(crate) acknowledged: Lsn,
@@ -122,6 +124,16 @@ pub(crate) struct Parts {
     pub(crate) stop: CancellationToken,
 }
 
+/// The schema log is in the stream.
+pub(crate) struct Tracked {
+    /// Tables with versions that were not acknowledged when the stream began.
+    pub(crate) pending: HashSet<u32>,
+    /// The publication, if it is one of some tables only: what happens to others is left out.
+    pub(crate) publication: Option<String>,
+    /// Versions may be acknowledged; not on a standby, nor without the right to.
+    pub(crate) acknowledges: bool,
+}
+
 /// A stream at work.
 pub(crate) struct Stream {
     options: Options,
@@ -129,6 +141,7 @@ pub(crate) struct Stream {
     session: Session,
     client: Client,
     wanted: Wanted,
+    tracked: Option<Tracked>,
     progress: Arc<Progress>,
     acknowledged: Lsn,
     out: mpsc::Sender<Held>,
@@ -184,6 +197,7 @@ impl Stream {
             session: parts.session,
             client: parts.client,
             wanted: parts.wanted,
+            tracked: parts.tracked,
             progress: parts.progress,
             acknowledged: parts.acknowledged,
             out: parts.out,
@@ -236,7 +250,10 @@ impl Stream {
             tokio::select! {
                 biased;
                 () = self.stop.cancelled(), if self.stop_by.is_none() => self.stop_by = Some(Instant::now() + GRACE),
-                () = self.confirmed.moved() => { self.confirmed.tell(&mut self.session); }
+                () = self.confirmed.moved() => {
+                    let confirmed = self.confirmed.tell(&mut self.session);
+                    acknowledge(&self.client, &mut self.collector, self.tracked.as_mut(), confirmed).await?;
+                }
                 () = sleep_until(due) => self.tell().await?,
                 () = sleep_until(wake) => self.woken().await?,
                 read = more => {
@@ -298,6 +315,13 @@ impl Stream {
 
     async fn take_data(&mut self, data: Bytes) -> Result<(), Error> {
         let Some(message) = self.collector.take(&data)? else { return Ok(()) };
+        let is_new = message.schema != SCHEMA
+            && self.tracked.as_mut().is_some_and(|tracked| {
+                tracked.pending.remove(&message.oid) || self.collector.relations.get(message.oid).is_none()
+            });
+        if is_new {
+            self.bring_forward(message.oid).await?;
+        }
         let relation = match self.collector.relations.of_message(&message, self.collector.xid) {
             Some(relation) => relation,
             None => {
@@ -311,7 +335,7 @@ impl Stream {
             }
         };
         if let Some(table) = relation::without_identity(&relation)
-            && relation.name.schema != crate::wal::SCHEMA
+            && relation.name.schema != SCHEMA
             && (self.wanted)(&relation.name)
             // The message says what the table was then: only inserts can have come, since Postgres itself refused the
             // rest. Once the table is mended, they must not stop the stream any more.
@@ -320,9 +344,35 @@ impl Stream {
                 .map_err(|_| Error::lost("no answer to a look into the catalog"))??
                 .is_empty()
         {
-            return Err(Error::NoReplicaIdentity { tables: vec![table] });
+            // Who makes a table cannot know of us, and Postgres itself refuses what could not be sent.
+            let before = self.collector.relations.get(relation.oid);
+            let had_one = before.is_some_and(|known| relation::without_identity(&known.relation).is_none());
+            if had_one && !is_new || table.identity != ReplicaIdentity::Default {
+                return Err(Error::NoReplicaIdentity { tables: vec![table] });
+            }
+            if is_new {
+                tracing::warn!(table = %table.table, "only inserts can be replicated: no primary key");
+            }
         }
         self.collector.relations.learn(relation);
+        Ok(())
+    }
+
+    /// A table is new, and its first row may come before the version that makes it: then that takes effect here.
+    async fn bring_forward(&mut self, oid: u32) -> Result<(), Error> {
+        let look = async {
+            catalog::settle(&self.client, self.collector.xid, SETTLE).await?;
+            log::of_new_table(&self.client, self.collector.xid, oid).await
+        };
+        let entries = timeout(LOOK, look)
+            .await
+            .map_err(|_| Error::lost("no answer to a look into the schema log"))??;
+        for entry in entries {
+            self.collector.define(entry)?;
+            if self.collector.is_full() {
+                self.pass().await?;
+            }
+        }
         Ok(())
     }
 
@@ -389,7 +439,14 @@ impl Stream {
     /// Sends the batch. Waits where the budget is spent or the next stage is slow; what is confirmed meanwhile is
     /// still told, and the session goes on to answer the server.
     async fn pass(&mut self) -> Result<(), Error> {
-        let batch = self.collector.cut();
+        let mut batch = self.collector.cut();
+        if let Some(event::Step::Schema(entry)) = batch.order.last_mut()
+            && let Some(Tracked { publication: Some(publication), .. }) = &self.tracked
+        {
+            entry.left_out = timeout(LOOK, log::unpublished(&self.client, publication, &entry.changes))
+                .await
+                .map_err(|_| Error::lost("no answer to a look into the publication"))??;
+        }
         fault::here!("batch-cut");
         self.cut_at = None;
         let rows = batch.rows() as u64;
@@ -437,6 +494,7 @@ impl Stream {
     /// Closes the way out, follows the confirmed position to its end, and leaves the slot with it.
     async fn finish(self) -> Summary {
         let Self { out, mut session, client, server, options, mut confirmed, progress, mut alive, .. } = self;
+        let (mut collector, mut tracked) = (self.collector, self.tracked);
         drop(out);
         while confirmed.open {
             tokio::select! {
@@ -446,6 +504,10 @@ impl Stream {
             }
         }
         let last = confirmed.tell(&mut session);
+        if alive {
+            // What is not told now is told by the next run.
+            let _told = acknowledge(&client, &mut collector, tracked.as_mut(), last).await;
+        }
         let mut acknowledged = last <= self.acknowledged;
         if alive {
             let told = timeout(FAREWELL, session.tell()).await.is_ok_and(|told| told.is_ok());
@@ -463,6 +525,30 @@ impl Stream {
             confirmed: last,
             acknowledged,
         }
+    }
+}
+
+/// Tells the source which versions of schemas are done.
+async fn acknowledge(
+    client: &Client,
+    collector: &mut Collector,
+    tracked: Option<&mut Tracked>,
+    confirmed: Lsn,
+) -> Result<(), Error> {
+    let done = collector.log.done(confirmed);
+    let Some(tracked) = tracked.filter(|tracked| tracked.acknowledges && !done.is_empty()) else {
+        return Ok(());
+    };
+    fault::here!("schema-acknowledging");
+    let told = timeout(LOOK, log::acknowledge(client, &done)).await;
+    match told.map_err(|_| Error::lost("no answer to an acknowledgement in the schema log"))? {
+        Ok(()) => Ok(()),
+        Err(log::Unacknowledged::Refused(reason)) => {
+            tracing::warn!(reason, "versions of the schema are not acknowledged in pgstream.schema_log");
+            tracked.acknowledges = false;
+            Ok(())
+        }
+        Err(log::Unacknowledged::Failed(error)) => Err(error),
     }
 }
 

@@ -26,6 +26,25 @@ pub(crate) async fn find(client: &Client) -> Result<Tracking, Error> {
     Ok(if row.get(0) { Tracking::Full } else { Tracking::Reduced })
 }
 
+/// Whether there is a schema log.
+pub(crate) async fn exists(client: &Client) -> Result<bool, Error> {
+    const EXISTS: &str = "SELECT to_regclass('pgstream.schema_log') IS NOT NULL";
+    let row = client.query_one(EXISTS, &[]).await.map_err(Error::statement("look for the schema log"))?;
+    Ok(row.get(0))
+}
+
+/// Whether the log is there, kept, and sent by the publication.
+pub(crate) async fn is_streamed(client: &Client, publication: &str) -> Result<bool, Error> {
+    const SENT: &str = "SELECT EXISTS (SELECT FROM pg_publication_tables \
+                        WHERE pubname = $1 AND schemaname = 'pgstream' AND tablename = 'schema_log')";
+    if find(client).await? != Tracking::Full {
+        return Ok(false);
+    }
+    let row =
+        client.query_one(SENT, &[&publication]).await.map_err(Error::statement("look for the schema log"))?;
+    Ok(row.get(0))
+}
+
 /// Makes them. `Reduced` where the role may not: event triggers take a superuser.
 pub(crate) async fn create(client: &mut Client) -> Result<Tracking, Error> {
     const DROP: &str = "DROP EVENT TRIGGER IF EXISTS pgstream_log_ddl; DROP EVENT TRIGGER IF EXISTS pgstream_log_drop; \

@@ -54,7 +54,8 @@ fn table_with(name: &str, identity: ReplicaIdentity, columns: &[ColumnSpec<'_>])
         identity_column: None,
     };
     Arc::new(Relation {
-        oid: 1,
+        // One for each name.
+        oid: name.bytes().fold(16_384, |oid, byte| oid * 31 % 1_000_003 + u32::from(byte)),
         id: "1".into(),
         name: TableName::new("public", name),
         replica_identity: identity,

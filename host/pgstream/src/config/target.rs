@@ -1,8 +1,10 @@
 //! Reads `target`: the database, batches, what happens to rows that are there already.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use sink::postgres::{OnConflict, Options};
+use schema::Kind;
+use sink::postgres::{Ddl, Destructive, OnConflict, Options};
 
 use super::problem::Fault;
 use super::ready::{BATCH_BYTES, BATCH_ROWS, QUEUE_BYTES, Target};
@@ -36,13 +38,57 @@ fn read_postgres(section: &mut Section<'_>) -> Option<Target> {
     if section.flag("strict_mode") == Some(false) {
         section.warn("strict_mode", "has no effect: a row that cannot be written always stops the pipeline");
     }
-    if section.flag("ignore_ddl") == Some(false) {
-        section.problem("ignore_ddl", Fault::NotBuilt { instead: Some("schema changes are not replicated") });
-    }
-    section.not_built(&["include_ddl_object_types", "exclude_ddl_object_types", "bulk_ingest"]);
+    let ddl = read_ddl(section);
+    section.not_built(&["bulk_ingest"]);
     let retry = source::read_retry(section);
-    let postgres = Options { url: url?, flush, on_conflict, disable_triggers, heartbeat: Options::HEARTBEAT };
+    let postgres =
+        Options { url: url?, flush, on_conflict, disable_triggers, ddl, heartbeat: Options::HEARTBEAT };
     Some(Target { postgres, queue_bytes, retry })
+}
+
+/// What becomes of changes of the schema.
+fn read_ddl(section: &mut Section<'_>) -> Ddl {
+    let ignore = section.flag("ignore_ddl").unwrap_or(false);
+    let included = read_kinds(section, "include_ddl_object_types");
+    let excluded = read_kinds(section, "exclude_ddl_object_types");
+    if included.is_some() && excluded.is_some() {
+        section.refuse("exclude_ddl_object_types", "expected this or include_ddl_object_types, not both");
+    }
+    let excluded = match included {
+        Some(included) => Kind::ALL.into_iter().filter(|kind| !included.contains(kind)).collect(),
+        None => excluded.unwrap_or_default(),
+    };
+    let actions = [("apply", Destructive::Apply), ("stop", Destructive::Stop), ("keep", Destructive::Keep)];
+    let destructive = section.choice("destructive_ddl", &actions).unwrap_or_default();
+    Ddl { ignore, excluded, destructive }
+}
+
+/// Kinds of objects, in the singular or the plural; `None` where nothing is written.
+fn read_kinds(section: &mut Section<'_>, key: &'static str) -> Option<BTreeSet<Kind>> {
+    if !section.has(key) {
+        return None;
+    }
+    let mut kinds = BTreeSet::new();
+    for word in section.texts(key) {
+        let singular = match word.as_str() {
+            "indexes" | "indices" => "index",
+            "policies" => "policy",
+            "statistics" => "statistics object",
+            "columns" | "column" => "table column",
+            "constraints" | "constraint" => "table constraint",
+            other => other.strip_suffix('s').unwrap_or(other),
+        };
+        match Kind::of_name(singular) {
+            // A table is not much without its parts.
+            Some(Kind::Table) => kinds.extend([Kind::Table, Kind::Column, Kind::Constraint]),
+            Some(kind) => kinds.extend([kind]),
+            None => {
+                let known: Vec<String> = Kind::ALL.iter().map(|kind| kind.name().replace(' ', "_")).collect();
+                section.refuse(key, format!("`{word}` is no kind of object: {}", known.join(", ")));
+            }
+        }
+    }
+    Some(kinds)
 }
 
 fn read_batch(section: &mut Section<'_>) -> (buffer::Flush, usize) {

@@ -9,7 +9,7 @@ mod renames;
 mod table;
 mod types;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::document::{Object, Oid};
 use crate::log::Change;
@@ -75,7 +75,7 @@ impl Out<'_> {
     }
 
     fn push_settling(&mut self, step: Step, sql: String) {
-        self.push(step, Effect::Alter, sql);
+        self.push(step, Effect::Create, sql);
         if let Some((_, _, statement)) = self.statements.last_mut() {
             statement.settles_at_commit = true;
         }
@@ -121,15 +121,20 @@ pub fn between(before: &[Object], after: &[Object]) -> Vec<Change> {
     for object in after {
         let was = old.remove(&(std::mem::discriminant(object), object.oid()));
         if was != Some(object) {
-            changes.push(Change { oid: object.oid(), before: was.cloned(), after: Some(object.clone()) });
+            changes.push(change(was.cloned(), object.clone()));
         }
     }
     for object in before {
         if old.contains_key(&(std::mem::discriminant(object), object.oid())) {
-            changes.push(Change { oid: object.oid(), before: Some(object.clone()), after: None });
+            let gone = change(Some(object.clone()), object.clone());
+            changes.push(Change { after: None, ..gone });
         }
     }
     changes
+}
+
+fn change(before: Option<Object>, after: Object) -> Change {
+    Change { oid: after.oid(), before, after: Some(after), missing: BTreeMap::new(), rewritten: None }
 }
 
 /// The place of each object among those that it needs, from a walk in depth.

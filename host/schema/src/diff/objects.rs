@@ -28,7 +28,7 @@ pub(super) fn change(change: &Change, renamed: &Renamed, removed: &HashSet<Oid>,
         }
         (None, Some(Object::Table(after))) => table::make(after, out),
         (Some(Object::Table(before)), Some(Object::Table(after))) => {
-            table::change(before, after, renamed, out)
+            table::change(before, after, &change.missing, renamed, out)
         }
         (Some(Object::Table(before)), None) => table::remove(before, renamed, removed, out),
         (None, Some(Object::View(after))) => make_view(after, out),

@@ -1,13 +1,16 @@
 //! The statements of tables and their columns.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use super::objects::{comment, rename, was};
 use super::renames::Renamed;
 use super::{Out, Step, parts};
 use crate::document::{Column, Constraint, IdentitySequence, Oid, Table};
-use crate::name::{Name, ident};
+use crate::name::{Name, ident, nullable};
 use crate::statement::{Effect, Kind};
+
+/// Values of new columns in rows that were there, by attribute number.
+type Missing = BTreeMap<i16, Option<String>>;
 
 /// Storage by its letter.
 fn storage(letter: &str) -> &'static str {
@@ -152,11 +155,11 @@ pub(super) fn remove(before: &Table, renamed: &Renamed, removed: &HashSet<Oid>, 
 }
 
 /// A table that is there.
-pub(super) fn change(before: &Table, after: &Table, renamed: &Renamed, out: &mut Out<'_>) {
+pub(super) fn change(before: &Table, after: &Table, missing: &Missing, renamed: &Renamed, out: &mut Out<'_>) {
     let name = after.full_name();
     rename("TABLE", &was(renamed, &before.schema, &before.name), &name, "", out);
     partition(before, after, out);
-    columns(before, after, out);
+    columns(before, after, missing, out);
     if before.unlogged != after.unlogged {
         let logged = if after.unlogged { "UNLOGGED" } else { "LOGGED" };
         out.push(Step::Make, Effect::Alter, format!("ALTER TABLE {name} SET {logged}"));
@@ -213,7 +216,7 @@ fn partition(before: &Table, after: &Table, out: &mut Out<'_>) {
     }
 }
 
-fn columns(before: &Table, after: &Table, out: &mut Out<'_>) {
+fn columns(before: &Table, after: &Table, missing: &Missing, out: &mut Out<'_>) {
     let name = after.full_name();
     let kind = Kind::Column;
     for old in before.columns.iter().filter(|old| !after.columns.iter().any(|new| new.attnum == old.attnum)) {
@@ -225,8 +228,7 @@ fn columns(before: &Table, after: &Table, out: &mut Out<'_>) {
     for new in &after.columns {
         let Some(old) = before.columns.iter().find(|old| old.attnum == new.attnum) else {
             if !new.inherited {
-                let sql = format!("ALTER TABLE {name} ADD COLUMN {}", definition(&after.schema, new));
-                out.push_of(Step::Make, kind, Effect::Create, sql);
+                add(&name, &after.schema, new, missing.get(&new.attnum), out);
             }
             attributes(&name, None, new, out);
             continue;
@@ -239,6 +241,30 @@ fn columns(before: &Table, after: &Table, out: &mut Out<'_>) {
         column(&name, &after.schema, old, new, out);
         attributes(&name, Some(old), new, out);
     }
+}
+
+/// A column that is new. What the rows that were there got is told by the source: a default like `now()` would give them
+/// another value now.
+fn add(table: &Name, schema: &str, new: &Column, missing: Option<&Option<String>>, out: &mut Out<'_>) {
+    let kind = Kind::Column;
+    let Some(missing) = missing else {
+        let sql = format!("ALTER TABLE {table} ADD COLUMN {}", definition(schema, new));
+        out.push_of(Step::Make, kind, Effect::Create, sql);
+        return;
+    };
+    let value = format!("{}::{}", nullable(missing.as_deref()), new.type_name);
+    let first = Column { default: Some(value), ..new.clone() };
+    let sql = format!("ALTER TABLE {table} ADD COLUMN {}", definition(schema, &first));
+    out.push_of(Step::Make, kind, Effect::Create, sql);
+    let label = ident(&new.name);
+    let action =
+        new.default.as_ref().map_or("DROP DEFAULT".to_owned(), |default| format!("SET DEFAULT {default}"));
+    out.push_of(
+        Step::Make,
+        kind,
+        Effect::Alter,
+        format!("ALTER TABLE {table} ALTER COLUMN {label} {action}"),
+    );
 }
 
 /// A type that was renamed is the same type.

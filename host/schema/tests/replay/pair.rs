@@ -1,6 +1,6 @@
 //! Two databases of one server: what is done to the first is read from its log and done to the second.
 
-use schema::{Change, Entry, Statement};
+use schema::{Change, Statement};
 use serde_json::Value;
 use testbed::{Options, Postgres};
 use tokio_postgres::Client;
@@ -83,9 +83,9 @@ impl Pair {
     pub(crate) async fn follow(&mut self, sql: &str) -> Vec<Statement> {
         let mut done = Vec::new();
         let mut changes: Vec<Change> = Vec::new();
-        for entry in self.entries().await {
-            changes.extend(entry.changes);
-            if entry.part < entry.parts {
+        for (rest, of_entry) in self.entries().await {
+            changes.extend(of_entry);
+            if rest > 0 {
                 continue;
             }
             for statement in schema::statements(&std::mem::take(&mut changes)) {
@@ -98,22 +98,14 @@ impl Pair {
         done
     }
 
-    async fn entries(&mut self) -> Vec<Entry> {
-        let query = "SELECT id::text, version, schema_name, command_tag, statement, part, parts, changes::text \
-                     FROM pgstream.schema_log WHERE version > $1 ORDER BY version";
+    /// How many rows of its statement follow each row, and its changes.
+    async fn entries(&mut self) -> Vec<(i32, Vec<Change>)> {
+        let query = "SELECT version, parts - part, changes::text FROM pgstream.schema_log \
+                     WHERE version > $1 AND command_tag <> 'BASE' ORDER BY version";
         let rows = self.source.query(query, &[&self.version]).await.unwrap();
         let entries = rows.iter().map(|row| {
-            self.version = row.get(1);
-            Entry {
-                id: row.get(0),
-                version: row.get::<_, i64>(1).try_into().unwrap(),
-                schema: row.get(2),
-                command_tag: row.get(3),
-                statement: row.get(4),
-                part: row.get::<_, i32>(5).try_into().unwrap(),
-                parts: row.get::<_, i32>(6).try_into().unwrap(),
-                changes: Change::read_all(row.get(7)).unwrap(),
-            }
+            self.version = row.get(0);
+            (row.get(1), Change::read_all(row.get(2)).unwrap())
         });
         entries.collect()
     }

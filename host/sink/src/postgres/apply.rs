@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use ::postgres::{Client, describe};
-use event::Lsn;
+use event::{Lsn, SchemaEntry};
 
 use super::Error;
 use super::counters::Tally;
+use super::define::{self, Ddl};
 use super::error::{Call, call_of, lost, remedy, sqlstate};
 use super::fold::{self, Order};
 use super::plan::{Job, Plan};
@@ -74,6 +75,8 @@ pub(super) struct Session {
     held: Tally,
     /// What was committed and not yet taken by the writer.
     pub(super) committed: Tally,
+    /// What the open transaction has defined can be used only after its commit.
+    settles: bool,
 }
 
 impl Session {
@@ -88,6 +91,7 @@ impl Session {
             open: false,
             held: Tally::default(),
             committed: Tally::default(),
+            settles: false,
         }
     }
 
@@ -101,6 +105,21 @@ impl Session {
 
     pub(super) fn is_open(&self) -> bool {
         self.open
+    }
+
+    /// Whether the open transaction has defined something that can be used only after its commit.
+    pub(super) fn settles_at_commit(&self) -> bool {
+        self.settles
+    }
+
+    /// Changes the schema in the open transaction.
+    pub(super) async fn define(&mut self, entries: &[SchemaEntry], ddl: &Ddl) -> Result<define::Done, Error> {
+        let done = define::define(&self.client, entries, ddl).await?;
+        self.settles |= done.settles_at_commit;
+        self.tables.forget();
+        self.statements.forget();
+        fault::here!("schema-changed");
+        Ok(done)
     }
 
     /// Applies a work. With `done` the target transaction ends with it; without it stays open for the rest of the
@@ -223,6 +242,7 @@ impl Session {
         }
         fault::here!("committed");
         self.open = false;
+        self.settles = false;
         self.committed.add(std::mem::take(&mut self.held));
         Ok(())
     }

@@ -117,6 +117,91 @@ pub enum Error {
         /// What to do.
         remedy: String,
     },
+    /// A change of the schema that the target does not take.
+    #[error(
+        "version {version} of schema `{schema}` ({command}): cannot {verb} {kind} {subject} on the target: {reason}"
+    )]
+    #[diagnostic(code(sink::postgres::schema), help("{remedy}"))]
+    Schema {
+        /// The schema.
+        schema: String,
+        /// Its version in pgstream.schema_log.
+        version: u64,
+        /// What the statement on the source was.
+        command: String,
+        /// create, alter, remove.
+        verb: &'static str,
+        /// What kind of object.
+        kind: &'static str,
+        /// Which one, as SQL.
+        subject: String,
+        /// SQLSTATE and names; never a value.
+        reason: String,
+        /// What to do.
+        remedy: String,
+    },
+    /// A change that would remove rows or values of the target.
+    #[error("version {version} of schema `{schema}` ({command}) removes {kind} {subject} with what is in it")]
+    #[diagnostic(
+        code(sink::postgres::destructive_ddl),
+        help(
+            "`destructive_ddl: stop` is set: remove it on the target by hand or leave it there, then run with `destructive_ddl: apply` or `keep`"
+        )
+    )]
+    Destructive {
+        /// The schema.
+        schema: String,
+        /// Its version in pgstream.schema_log.
+        version: u64,
+        /// What the statement on the source was.
+        command: String,
+        /// What kind of object.
+        kind: &'static str,
+        /// Which one, as SQL.
+        subject: String,
+    },
+    /// A table was written anew in a way that only its source knows.
+    #[error(
+        "version {version} of schema `{schema}` ({command}) gave the rows of {table} values that only the source knows: {why}"
+    )]
+    #[diagnostic(
+        code(sink::postgres::rewritten),
+        help(
+            "make the change on the target by hand and copy the values of {table} anew, then run with `ignore_ddl: true` past this version"
+        )
+    )]
+    Rewritten {
+        /// The schema.
+        schema: String,
+        /// Its version in pgstream.schema_log.
+        version: u64,
+        /// What the statement on the source was.
+        command: String,
+        /// The table, as SQL.
+        table: String,
+        /// What the statement did.
+        why: &'static str,
+    },
+    /// A row of the schema log is not what our functions write.
+    #[error(
+        "version {version} of schema `{schema}` in pgstream.schema_log cannot be read (line {line}, column {column})"
+    )]
+    #[diagnostic(
+        code(sink::postgres::unreadable_schema),
+        help(
+            "the log was written by a newer version of pgstream, or by hand: use that version, or the row as `init` made it"
+        )
+    )]
+    UnreadableSchema {
+        /// The schema.
+        schema: String,
+        /// The version.
+        version: u64,
+        /// Where in the document.
+        line: usize,
+        /// Where in the line.
+        column: usize,
+    },
     /// TRUNCATE failed.
     #[error("cannot truncate {tables}: {reason}")]
     #[diagnostic(code(sink::postgres::truncate), help("{remedy}"))]
@@ -209,6 +294,10 @@ impl Error {
             Self::Target { .. }
             | Self::Fenced { .. }
             | Self::Row { .. }
+            | Self::Schema { .. }
+            | Self::Destructive { .. }
+            | Self::Rewritten { .. }
+            | Self::UnreadableSchema { .. }
             | Self::Truncate { .. }
             | Self::Commit { .. }
             | Self::Incomplete { .. }

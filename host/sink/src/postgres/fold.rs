@@ -116,7 +116,7 @@ pub(super) fn plan(
                     folder.open.clear();
                     folder.tasks.push(Task::Truncate(Job::truncate(truncate, place)));
                 }
-                Walk::Begin(_) | Walk::Commit { .. } | Walk::Heartbeat(_) => {}
+                Walk::Begin(_) | Walk::Schema(_) | Walk::Commit { .. } | Walk::Heartbeat(_) => {}
             }
         }
     }

@@ -9,6 +9,7 @@ mod apply;
 mod binary;
 mod catalog;
 mod counters;
+mod define;
 mod encode;
 mod error;
 mod fold;
@@ -22,6 +23,7 @@ mod work;
 mod writer;
 
 pub use counters::Summary;
+pub use define::{Ddl, Destructive};
 pub use error::{Error, Problem};
 pub use progress::{Destroyed, Progress, destroy, status};
 pub use writer::{OnConflict, Options, Writer};

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use buffer::{Held, Unit};
-use event::{Batch, Lsn, Step, Walk};
+use event::{Batch, Lsn, SchemaEntry, Step, Walk};
 
 /// A batch, or some steps of it. The share of the memory budget goes back when the last piece is dropped.
 #[derive(Clone, Debug)]
@@ -19,6 +19,17 @@ impl Piece {
     /// Its steps, each with its place in the batch.
     pub(super) fn steps(&self) -> impl Iterator<Item = (usize, Walk<'_>)> + '_ {
         self.held.batch.walk().enumerate().take(self.to).skip(self.from)
+    }
+}
+
+impl Piece {
+    /// The steps behind its commits and heartbeats.
+    fn boundaries(&self) -> impl Iterator<Item = usize> + '_ {
+        let ends = self.held.batch.order.iter().scan(0, |step, part| {
+            *step += steps_in(part);
+            Some((*step, matches!(part, Step::Commit { .. } | Step::Heartbeat(_))))
+        });
+        ends.filter(|(step, ends)| *ends && *step > self.from && *step <= self.to).map(|(step, _)| step)
     }
 }
 
@@ -75,6 +86,18 @@ impl Work {
         self.cut(end)
     }
 
+    /// Up to the first commit or heartbeat, and what comes after it.
+    pub(super) fn split_first(self) -> (Self, Self) {
+        let Some(end) = self.first_boundary() else { return (Self::default(), self) };
+        self.cut(end)
+    }
+
+    /// The change of the schema that it ends with.
+    pub(super) fn schema(&self) -> Option<&SchemaEntry> {
+        let piece = self.pieces.last()?;
+        piece.held.batch.schema().filter(|_| piece.to == steps_of(&piece.held.batch))
+    }
+
     /// The part whose transactions are whole before the step at `place`.
     pub(super) fn before(&self, place: Place) -> Self {
         let (mut first, _) = self.clone().cut(Place { piece: place.piece, step: place.step });
@@ -106,18 +129,16 @@ impl Work {
 
     /// The place behind the last commit or heartbeat.
     fn last_boundary(&self) -> Option<Place> {
-        self.pieces.iter().enumerate().rev().find_map(|(at, piece)| {
-            let mut step = 0;
-            let mut last = None;
-            for part in &piece.held.batch.order {
-                step += steps_in(part);
-                let ends = matches!(part, Step::Commit { .. } | Step::Heartbeat(_));
-                if ends && step > piece.from && step <= piece.to {
-                    last = Some(Place { piece: at, step });
-                }
-            }
-            last
-        })
+        let pieces = self.pieces.iter().enumerate().rev();
+        pieces
+            .map(|(at, piece)| Some(Place { piece: at, step: piece.boundaries().last()? }))
+            .find_map(|place| place)
+    }
+
+    /// The place behind the first.
+    fn first_boundary(&self) -> Option<Place> {
+        let mut pieces = self.pieces.iter().enumerate();
+        pieces.find_map(|(at, piece)| Some(Place { piece: at, step: piece.boundaries().next()? }))
     }
 
     /// What is done once it is applied; `None` if no transaction ends in it and there is no heartbeat.
@@ -134,7 +155,7 @@ impl Work {
                     all.committed_at = committed_at.or(all.committed_at);
                 }
                 Walk::Heartbeat(lsn) => done.get_or_insert_default().lsn = lsn,
-                Walk::Row(_) | Walk::Truncate(_) => {}
+                Walk::Row(_) | Walk::Truncate(_) | Walk::Schema(_) => {}
             }
         }
         done
@@ -148,6 +169,6 @@ fn steps_of(batch: &Batch) -> usize {
 fn steps_in(step: &Step) -> usize {
     match step {
         Step::Rows { count, .. } => *count,
-        Step::Begin(_) | Step::Truncate(_) | Step::Commit { .. } | Step::Heartbeat(_) => 1,
+        Step::Begin(_) | Step::Truncate(_) | Step::Schema(_) | Step::Commit { .. } | Step::Heartbeat(_) => 1,
     }
 }

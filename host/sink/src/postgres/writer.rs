@@ -6,11 +6,12 @@ use std::time::{Duration, Instant};
 use ::postgres::{Client, Url, connect, describe};
 use buffer::{Budget, Flush, Held, Unit, fill_unit};
 use checkpoint::{Confirmer, Slot};
-use event::{Lsn, Relation};
+use event::{Lsn, Relation, SchemaEntry};
 use tokio::sync::{mpsc, watch};
 
 use super::apply::Session;
 use super::counters::{Notice, Summary};
+use super::define::Ddl;
 use super::progress::{self, APPLICATION, Mover, Progress};
 use super::work::{Done, Work};
 use super::{Error, Problem};
@@ -39,6 +40,8 @@ pub struct Options {
     /// Try to switch off triggers and foreign keys for this session, as native replication does. Where the role may
     /// not, or if this is false, the order of the stream is kept across tables.
     pub disable_triggers: bool,
+    /// What becomes of changes of the schema.
+    pub ddl: Ddl,
     /// How often a position without data is stored.
     pub heartbeat: Duration,
 }
@@ -51,7 +54,9 @@ impl Options {
 /// Settings of the session. Every statement finds its rows by a key, so plans are made once and always walk the
 /// index: the planner's guesses for arrays of unknown length, or for a table that was empty when it looked, would
 /// scan whole tables.
-const SETTINGS: [(&str, &str); 11] = [
+const SETTINGS: [(&str, &str); 12] = [
+    // A function may name what comes after it.
+    ("check_function_bodies", "off"),
     ("plan_cache_mode", "force_generic_plan"),
     ("enable_seqscan", "off"),
     ("enable_hashjoin", "off"),
@@ -83,6 +88,8 @@ pub struct Writer {
     started: Instant,
     /// A heartbeat that is not stored yet.
     heartbeat: Option<Lsn>,
+    /// The rows of a statement that changes several schemas, until the last one has come.
+    entries: Vec<SchemaEntry>,
     /// When the progress row was last written.
     stored: Instant,
     budget: Option<Budget>,
@@ -117,6 +124,7 @@ impl Writer {
             notice: Notice::default(),
             started: now,
             heartbeat: None,
+            entries: Vec::new(),
             stored: now,
             budget: None,
         })
@@ -196,10 +204,20 @@ impl Writer {
             match self.next(input, &rest).await {
                 Next::Unit(unit) => {
                     rest.push(unit);
+                    // What a transaction has defined for those after it alone.
+                    if self.session.settles_at_commit() {
+                        let (whole, part) = rest.split_first();
+                        rest = part;
+                        self.apply_whole(whole, confirm).await?;
+                    }
                     let (whole, part) = rest.split();
                     rest = part;
                     self.apply_whole(whole, confirm).await?;
-                    if rest.rows() >= self.options.flush.rows || rest.bytes() >= self.options.flush.bytes {
+                    if rest.schema().is_some() {
+                        self.define(std::mem::take(&mut rest)).await?;
+                    } else if rest.rows() >= self.options.flush.rows
+                        || rest.bytes() >= self.options.flush.bytes
+                    {
                         self.session.apply(&std::mem::take(&mut rest), None).await?;
                     }
                 }
@@ -215,6 +233,31 @@ impl Writer {
                 }
             }
         }
+    }
+
+    /// Applies the part of a transaction that a change of the schema ends, then the change, in the same target
+    /// transaction.
+    async fn define(&mut self, part: Work) -> Result<(), Error> {
+        let Some(entry) = part.schema().cloned() else { return Ok(()) };
+        self.session.apply(&part, None).await?;
+        drop(part);
+        let is_last = entry.part >= entry.parts;
+        self.entries.push(entry);
+        if !is_last {
+            return Ok(());
+        }
+        let entries = std::mem::take(&mut self.entries);
+        let tally = self.session.define(&entries, &self.options.ddl).await?;
+        tracing::info!(
+            schema = entries.iter().map(|entry| entry.schema.as_str()).collect::<Vec<_>>().join(", "),
+            version = entries.iter().map(|entry| entry.version).max(),
+            command = entries.first().map(|entry| entry.command_tag.as_str()),
+            statements = tally.done,
+            left_out = tally.left_out,
+            already = tally.already,
+            "schema changed"
+        );
+        Ok(())
     }
 
     /// Waits for a unit, as long as nothing that is held would get too old.

@@ -38,6 +38,7 @@ impl Place {
             flush: Flush { rows: 1000, bytes: 8 << 20, linger: Duration::ZERO },
             on_conflict: OnConflict::Error,
             disable_triggers: true,
+            ddl: sink::postgres::Ddl::default(),
             heartbeat: Options::HEARTBEAT,
         };
         Self { database, options }

@@ -85,6 +85,7 @@ async fn killed_at_every_place_nothing_is_lost_doubled_or_seen_half() {
     let mut random = Random::new(7);
     // The first run makes the progress table, and so passes its place.
     let in_a_run = |place: &&String| !place.starts_with("init-") && !place.starts_with("destroy-");
+    let definer = pair.definer(7);
     let busy = places.iter().filter(in_a_run).filter(|place| !place.starts_with("heartbeat-"));
     let rounds = if std::env::var_os("PGSTREAM_SEEDS").is_some() { 5 } else { 1 };
     for place in busy.flat_map(|place| std::iter::repeat_n(place, rounds)) {
@@ -96,7 +97,7 @@ async fn killed_at_every_place_nothing_is_lost_doubled_or_seen_half() {
         let (command, folder) = dying(&["run"], &pair, place, passes);
         let mut pgstream = Pgstream::spawn(command, folder.path().join("log")).unwrap();
         let start = tokio::time::Instant::now();
-        while pgstream.is_running() && start.elapsed() < Duration::from_secs(4) {
+        while pgstream.is_running() && start.elapsed() < Duration::from_secs(10) {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         // Some places are on the way out.
@@ -105,9 +106,11 @@ async fn killed_at_every_place_nothing_is_lost_doubled_or_seen_half() {
         assert_eq!(done.code(), None, "{place} is not reached after {passes} passes: {}", done.stderr);
         assert!(pair.slot_is_not_ahead().await.unwrap(), "{place}: the slot is ahead");
     }
+    assert!(definer.stop().await.unwrap() > 20);
     assert!(load.stop().await.unwrap().committed > COMMITS);
     let mut pgstream = Pgstream::run(&pair.config()).unwrap();
     pair.settles(&mut pgstream).await.unwrap();
+    pair.same_side_tables().await.unwrap();
     pair.drain(pgstream).await.unwrap();
 
     // Positions without data: of an idle database beside a busy one, stored at the end at the latest.
@@ -125,6 +128,30 @@ async fn killed_at_every_place_nothing_is_lost_doubled_or_seen_half() {
     }
     let mut pgstream = Pgstream::run(&pair.config()).unwrap();
     pair.settles(&mut pgstream).await.unwrap();
+    assert!(watcher.stop().await.unwrap() > 5);
+    pair.drain(pgstream).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn killed_while_the_schema_changes_rows_and_schema_are_those_of_the_source() {
+    let pair = Ledgered::start(15, MODIFIERS).await.unwrap();
+    let load = pair.load(17);
+    let watcher = pair.watcher();
+    let definer = pair.definer(17);
+    for seed in seeds(8) {
+        let mut random = Random::new(seed);
+        let mut pgstream = Pgstream::run(&pair.config()).unwrap();
+        pgstream.logs("stream started", PATIENCE).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(u64::from(random.below(1_500)))).await;
+        assert!(pgstream.is_running(), "seed {seed}: it ended: {}", pgstream.log());
+        pgstream.kill().unwrap();
+        assert!(pair.slot_is_not_ahead().await.unwrap(), "seed {seed}: the slot is ahead");
+    }
+    assert!(definer.stop().await.unwrap() > 20);
+    assert!(load.stop().await.unwrap().committed > COMMITS);
+    let mut pgstream = Pgstream::run(&pair.config()).unwrap();
+    pair.settles(&mut pgstream).await.unwrap();
+    pair.same_side_tables().await.unwrap();
     assert!(watcher.stop().await.unwrap() > 5);
     pair.drain(pgstream).await.unwrap();
 }

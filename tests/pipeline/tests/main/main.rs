@@ -7,6 +7,7 @@ mod large;
 mod operations;
 mod plugins;
 mod positions;
+mod schema;
 mod shutdown;
 mod types;
 mod values;

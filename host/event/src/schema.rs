@@ -1,0 +1,32 @@
+//! A version of a schema, as it travels with the rows.
+
+/// A row of `pgstream.schema_log`, in its place in the stream: what comes after it relies on it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SchemaEntry {
+    /// Its identifier.
+    pub id: String,
+    /// Its version; those of one schema only grow.
+    pub version: u64,
+    /// The schema.
+    pub schema: String,
+    /// What the statement was (`ALTER TABLE`).
+    pub command_tag: String,
+    /// The text that the client sent, which may hold more than the statement, and values.
+    pub statement: Option<String>,
+    /// A statement that changes several schemas has several rows: this is row `part`
+    pub part: u32,
+    /// of so many.
+    pub parts: u32,
+    /// What changed: JSON, as the source wrote it.
+    pub changes: String,
+    /// Oids of tables that are not replicated: what happens to them is nobody's business.
+    pub left_out: Vec<u32>,
+}
+
+impl SchemaEntry {
+    /// Memory that it holds on to, in bytes.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        self.changes.len() + self.statement.as_ref().map_or(0, String::len) + 256
+    }
+}

@@ -1,0 +1,48 @@
+//! The schema barrier: a change of the schema goes on only when every plugin has accepted the tables that it leaves.
+
+use std::sync::Arc;
+
+use event::{SchemaEntry, Step};
+use schema::{Change, Object};
+
+use super::{Chain, Fate};
+use crate::{Error, Problem};
+
+impl Chain {
+    /// Binds the tables of a change of the schema, and leaves out those that a filter drops.
+    pub(super) fn pass_barrier(&mut self, order: &mut [Step]) -> Result<(), Error> {
+        let Some(Step::Schema(entry)) = order.last_mut() else { return Ok(()) };
+        let changes = Change::read_all(&entry.changes).map_err(|error| Problem::UnreadableSchema {
+            schema: entry.schema.clone(),
+            version: entry.version,
+            line: error.line(),
+            column: error.column(),
+        })?;
+        let mut problems = Vec::new();
+        for change in changes {
+            if !entry.left_out.contains(&change.oid.0) {
+                self.accept(&change, entry, &mut problems);
+            }
+        }
+        Error::of(problems)
+    }
+
+    fn accept(&mut self, change: &Change, entry: &mut SchemaEntry, problems: &mut Vec<Problem>) {
+        let Some(Object::Table(_)) = change.object() else { return };
+        let at = match &change.after {
+            Some(Object::Table(table)) => {
+                let relation = Arc::new(table.relation());
+                if self.tables.find(&relation).is_none() {
+                    self.check_unlisted(&relation, problems);
+                }
+                self.bind_one(&relation, problems)
+            }
+            // Of a table that is gone its last version tells.
+            _ => self.tables.bound.iter().rposition(|table| table.relation.oid == change.oid.0),
+        };
+        let table = at.and_then(|at| self.tables.bound.get(at));
+        if table.is_some_and(|table| matches!(table.fate, Fate::Drop)) {
+            entry.left_out.push(change.oid.0);
+        }
+    }
+}

@@ -1,0 +1,213 @@
+//! Changes of the schema: statements from the source's schema log, in the target transaction of the rows around them.
+
+use std::collections::BTreeSet;
+
+use ::postgres::{Client, describe};
+use event::SchemaEntry;
+use schema::{Change, Effect, Kind, Object, Statement};
+
+use super::Error;
+use super::error::{Call, call_of, lost};
+
+/// What becomes of changes of the schema.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ddl {
+    /// Nothing is changed on the target (`ignore_ddl`).
+    pub ignore: bool,
+    /// Kinds of objects that are left alone.
+    pub excluded: BTreeSet<Kind>,
+    /// What becomes of changes that remove rows or values.
+    pub destructive: Destructive,
+}
+
+/// What becomes of a change that removes a table or a column.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Destructive {
+    /// It is done on the target too.
+    #[default]
+    Apply,
+    /// The stream stops before it.
+    Stop,
+    /// The target keeps what it has.
+    Keep,
+}
+
+/// What was done of a change.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Done {
+    /// Statements that changed something.
+    pub(super) done: usize,
+    /// Statements that the settings leave out.
+    pub(super) left_out: usize,
+    /// Statements whose work was done already.
+    pub(super) already: usize,
+    /// Something can be used only after the commit.
+    pub(super) settles_at_commit: bool,
+}
+
+/// Does on the target what a statement did on the source: its entries, one for each schema that it changed.
+pub(super) async fn define(client: &Client, entries: &[SchemaEntry], ddl: &Ddl) -> Result<Done, Error> {
+    let mut done = Done::default();
+    if ddl.ignore {
+        return Ok(done);
+    }
+    let Some(entry) = entries.first() else { return Ok(done) };
+    let changes = read(entries)?;
+    for change in &changes {
+        check_rewrite(change, entry)?;
+    }
+    for statement in schema::statements(&changes) {
+        if ddl.excluded.contains(&statement.kind) {
+            done.left_out += 1;
+            continue;
+        }
+        if statement.effect == Effect::Destroy {
+            match ddl.destructive {
+                Destructive::Apply => {}
+                Destructive::Keep => {
+                    done.left_out += 1;
+                    tracing::warn!(kind = %statement.kind, subject = statement.subject, "kept on the target");
+                    continue;
+                }
+                Destructive::Stop => {
+                    return Err(Error::Destructive {
+                        schema: entry.schema.clone(),
+                        version: entry.version,
+                        command: entry.command_tag.clone(),
+                        kind: statement.kind.name(),
+                        subject: statement.subject,
+                    });
+                }
+            }
+        }
+        if run(client, &statement, entry).await? {
+            done.done += 1;
+            done.settles_at_commit |= statement.settles_at_commit;
+        } else {
+            done.already += 1;
+        }
+    }
+    Ok(done)
+}
+
+/// The changes of all entries, without tables that are not replicated.
+fn read(entries: &[SchemaEntry]) -> Result<Vec<Change>, Error> {
+    let mut changes = Vec::new();
+    for entry in entries {
+        let read = Change::read_all(&entry.changes).map_err(|error| Error::UnreadableSchema {
+            schema: entry.schema.clone(),
+            version: entry.version,
+            line: error.line(),
+            column: error.column(),
+        })?;
+        changes.extend(read.into_iter().filter(|change| !entry.left_out.contains(&change.oid.0)));
+    }
+    Ok(changes)
+}
+
+/// A table whose rows got values that no statement gives them on the target.
+fn check_rewrite(change: &Change, entry: &SchemaEntry) -> Result<(), Error> {
+    let (Some(rewrite), Some(Object::Table(table))) =
+        (change.rewritten.filter(|it| !it.empty), &change.after)
+    else {
+        return Ok(());
+    };
+    let why = if rewrite.type_changed && says_using(entry) {
+        "the statement has USING"
+    } else if rewrite.default && gives_values(change) {
+        "the default of a new column is computed for each row"
+    } else {
+        return Ok(());
+    };
+    Err(Error::Rewritten {
+        schema: entry.schema.clone(),
+        version: entry.version,
+        command: entry.command_tag.clone(),
+        table: table.full_name().to_string(),
+        why,
+    })
+}
+
+/// Whether the text may have a USING clause. What is taken for one and is none stops the stream, and no more.
+fn says_using(entry: &SchemaEntry) -> bool {
+    entry.statement.as_ref().is_none_or(|text| text.to_lowercase().contains("using"))
+}
+
+/// Whether a new column has a default that is none of a generated column: those compute the same everywhere.
+fn gives_values(change: &Change) -> bool {
+    let (Some(Object::Table(before)), Some(Object::Table(after))) = (&change.before, &change.after) else {
+        return false;
+    };
+    let is_new = |attnum| !before.columns.iter().any(|column| column.attnum == attnum);
+    after.columns.iter().any(|column| {
+        let of_row =
+            column.generated_kind.is_empty() && (column.default.is_some() || !column.identity.is_empty());
+        is_new(column.attnum) && of_row && !change.missing.contains_key(&column.attnum)
+    })
+}
+
+/// Runs a statement; false if what it makes is there already, or what it removes is gone.
+async fn run(client: &Client, statement: &Statement, entry: &SchemaEntry) -> Result<bool, Error> {
+    let in_savepoint = format!("SAVEPOINT ddl; {}; RELEASE SAVEPOINT ddl", statement.sql);
+    let Err(error) = client.batch_execute(&in_savepoint).await else { return Ok(true) };
+    match call_of(&error) {
+        Call::Reconnect => return Err(lost(&error)),
+        // What came before in the transaction has to be done again.
+        Call::Retry => return Err(Error::Contended { reason: describe(&error) }),
+        Call::LookAgain | Call::Exact => {}
+    }
+    if is_done_already(statement.effect, &error) {
+        let back = "ROLLBACK TO SAVEPOINT ddl; RELEASE SAVEPOINT ddl";
+        client.batch_execute(back).await.map_err(|error| lost(&error))?;
+        tracing::warn!(
+            kind = %statement.kind, subject = statement.subject, reason = describe(&error),
+            "the target is so already, or has it in another shape"
+        );
+        return Ok(false);
+    }
+    Err(Error::Schema {
+        schema: entry.schema.clone(),
+        version: entry.version,
+        command: entry.command_tag.clone(),
+        verb: match statement.effect {
+            Effect::Create => "create",
+            Effect::Alter => "alter",
+            Effect::Remove | Effect::Destroy => "remove",
+        },
+        kind: statement.kind.name(),
+        subject: statement.subject.clone(),
+        reason: describe(&error),
+        remedy: remedy(statement, &error),
+    })
+}
+
+/// Somebody was quicker, by hand.
+fn is_done_already(effect: Effect, error: &tokio_postgres::Error) -> bool {
+    let code = error.code().map(tokio_postgres::error::SqlState::code).unwrap_or_default();
+    match effect {
+        // Duplicate schema, table, column, object, function.
+        Effect::Create => matches!(code, "42P06" | "42P07" | "42701" | "42710" | "42723"),
+        // Undefined schema, table, column, object, function.
+        Effect::Remove | Effect::Destroy => matches!(code, "3F000" | "42P01" | "42703" | "42704" | "42883"),
+        Effect::Alter => false,
+    }
+}
+
+fn remedy(statement: &Statement, error: &tokio_postgres::Error) -> String {
+    let code = error.code().map(tokio_postgres::error::SqlState::code).unwrap_or_default();
+    let leave = format!(
+        "or leave such objects out: exclude_ddl_object_types: [{}]",
+        statement.kind.name().replace(' ', "_")
+    );
+    match code {
+        "42501" => format!("let the role of the target URL own what it is to change, {leave}"),
+        "0A000" | "58P01" => {
+            format!("install on the target what the source has (extensions, access methods), {leave}")
+        }
+        "2BP01" => format!("something on the target alone depends on it: remove that first, {leave}"),
+        "42P01" | "42703" | "42704" | "42883" | "3F000" => {
+            format!("the target lacks what this needs: make it there, {leave}")
+        }
+        _ => format!("make the change on the target by hand, {leave}"),
+    }
+}

@@ -1,0 +1,221 @@
+//! Schema changes in the stream: each takes effect on the target between the rows that it stands between.
+
+use pipeline::{PATIENCE, Rig};
+
+/// What a schema looks like, from the catalog.
+const COLUMNS: &str = "SELECT c.oid::regclass::text, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull::text, \
+    pg_get_expr(d.adbin, d.adrelid), a.attidentity::text || a.attgenerated::text, col_description(c.oid, a.attnum) \
+    FROM pg_class AS c JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped \
+    LEFT JOIN pg_attrdef AS d ON d.adrelid = c.oid AND d.adnum = a.attnum \
+    WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p', 'v', 'm') ORDER BY 1, 2";
+const INDEXES: &str = "SELECT indexdef FROM pg_indexes WHERE schemaname = 'public' ORDER BY 1";
+const CONSTRAINTS: &str = "SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid) FROM pg_constraint \
+    WHERE connamespace = 'public'::regnamespace ORDER BY 1, 2";
+
+async fn same_schema(rig: &Rig) {
+    for query in [COLUMNS, INDEXES, CONSTRAINTS] {
+        rig.same(query).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn rows_before_and_after_each_change_arrive_in_the_table_that_they_were_written_to() {
+    for major in testbed::majors() {
+        let mut rig =
+            Rig::start(major, "CREATE TABLE public.item (id int PRIMARY KEY, v text)", "").await.unwrap();
+        let mut pgstream = rig.run().unwrap();
+        rig.source("INSERT INTO item VALUES (1, 'one')").await.unwrap();
+        rig.source("ALTER TABLE item ADD COLUMN n int NOT NULL DEFAULT 7").await.unwrap();
+        rig.source("INSERT INTO item VALUES (2, 'two', 2)").await.unwrap();
+        rig.source("ALTER TABLE item RENAME COLUMN v TO name").await.unwrap();
+        rig.source("UPDATE item SET name = 'ONE' WHERE id = 1").await.unwrap();
+        rig.source("ALTER TABLE item ALTER COLUMN n TYPE bigint").await.unwrap();
+        rig.source("INSERT INTO item VALUES (3, 'three', 3000000000)").await.unwrap();
+        rig.source("ALTER TABLE item DROP COLUMN name").await.unwrap();
+        rig.source("DELETE FROM item WHERE id = 2; INSERT INTO item VALUES (4, 4)").await.unwrap();
+        rig.source("ALTER TABLE item RENAME TO thing").await.unwrap();
+        rig.source("INSERT INTO thing VALUES (5, 5)").await.unwrap();
+        // One transaction, with rows between its changes, a savepoint that is rolled back, and one that is not.
+        rig.source(
+            "BEGIN; INSERT INTO thing VALUES (6, 6); ALTER TABLE thing ADD COLUMN at timestamptz DEFAULT now(); \
+             INSERT INTO thing VALUES (7, 7); SAVEPOINT s; ALTER TABLE thing DROP COLUMN n; ROLLBACK TO s; \
+             SAVEPOINT t; CREATE TABLE other (id int PRIMARY KEY, thing int REFERENCES thing); RELEASE t; \
+             INSERT INTO other VALUES (1, 7); CREATE INDEX ON other (thing); INSERT INTO other VALUES (2, 6); COMMIT",
+        )
+        .await
+        .unwrap();
+        rig.caught_up(&mut pgstream).await.unwrap();
+        same_schema(&rig).await;
+        assert_eq!(rig.same("SELECT * FROM thing ORDER BY id").await.unwrap().len(), 6);
+        assert_eq!(rig.same("SELECT * FROM other ORDER BY id").await.unwrap().len(), 2);
+        rig.drain(pgstream).await.unwrap();
+        let unacked = "SELECT count(*) FROM pgstream.schema_log WHERE NOT acked";
+        assert_eq!(rig.server.value("source", unacked).await.unwrap(), "0");
+    }
+}
+
+#[tokio::test]
+async fn a_table_made_from_a_query_is_there_before_its_rows() {
+    let mut rig = Rig::start(15, "", "").await.unwrap();
+    let mut pgstream = rig.run().unwrap();
+    rig.source("CREATE TABLE one AS SELECT i AS id, i::text AS v FROM generate_series(1, 3000) AS i")
+        .await
+        .unwrap();
+    rig.source("SELECT id, v || 'x' AS w INTO two FROM one WHERE id < 10").await.unwrap();
+    rig.source(
+        "BEGIN; CREATE TYPE mood AS ENUM ('sad', 'ok'); CREATE TABLE three AS SELECT 'ok'::mood AS m; \
+         INSERT INTO three VALUES ('sad'); ALTER TABLE three ADD COLUMN n int; INSERT INTO three VALUES ('ok', 3); COMMIT",
+    )
+    .await
+    .unwrap();
+    rig.caught_up(&mut pgstream).await.unwrap();
+    same_schema(&rig).await;
+    assert_eq!(rig.same("SELECT * FROM one ORDER BY id").await.unwrap().len(), 3000);
+    assert_eq!(rig.same("SELECT * FROM two ORDER BY id").await.unwrap().len(), 9);
+    assert_eq!(rig.same("SELECT m::text, n FROM three ORDER BY m, n").await.unwrap().len(), 3);
+    rig.drain(pgstream).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_was_defined_while_nobody_read_takes_effect_at_the_next_start() {
+    let mut rig = Rig::start(15, "CREATE TABLE public.item (id int PRIMARY KEY, v text)", "").await.unwrap();
+    rig.source("INSERT INTO item VALUES (1, 'one')").await.unwrap();
+    rig.source("ALTER TABLE item ADD COLUMN n int").await.unwrap();
+    rig.source("CREATE TABLE made AS SELECT 1 AS id").await.unwrap();
+    rig.source("INSERT INTO item VALUES (2, 'two', 2)").await.unwrap();
+    rig.source("ALTER TABLE item DROP COLUMN v").await.unwrap();
+    let mut pgstream = rig.run().unwrap();
+    rig.caught_up(&mut pgstream).await.unwrap();
+    same_schema(&rig).await;
+    rig.same("SELECT * FROM item ORDER BY id").await.unwrap();
+    rig.same("SELECT * FROM made").await.unwrap();
+    rig.drain(pgstream).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_new_label_of_an_enum_is_used_by_the_transaction_after_it() {
+    let mut rig =
+        Rig::start(15, "CREATE TYPE mood AS ENUM ('ok'); CREATE TABLE t (id int PRIMARY KEY, m mood)", "")
+            .await
+            .unwrap();
+    // All of it waits for the start, so that it comes at once.
+    rig.source("ALTER TYPE mood ADD VALUE 'great'").await.unwrap();
+    rig.source("INSERT INTO t VALUES (1, 'great')").await.unwrap();
+    rig.source("ALTER TYPE mood ADD VALUE 'bad' BEFORE 'ok'").await.unwrap();
+    rig.source("INSERT INTO t VALUES (2, 'bad')").await.unwrap();
+    let mut pgstream = rig.run().unwrap();
+    rig.caught_up(&mut pgstream).await.unwrap();
+    assert_eq!(rig.same("SELECT id, m::text FROM t ORDER BY m").await.unwrap().len(), 2);
+    rig.drain(pgstream).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_column_with_a_default_that_tells_the_time_has_the_source_s_time_in_old_rows() {
+    let mut rig = Rig::start(15, "CREATE TABLE t (id int PRIMARY KEY)", "").await.unwrap();
+    rig.source("INSERT INTO t VALUES (1), (2)").await.unwrap();
+    rig.source("ALTER TABLE t ADD COLUMN at timestamptz NOT NULL DEFAULT now()").await.unwrap();
+    let mut pgstream = rig.run().unwrap();
+    rig.source("INSERT INTO t VALUES (3)").await.unwrap();
+    rig.caught_up(&mut pgstream).await.unwrap();
+    same_schema(&rig).await;
+    rig.same("SELECT id, at::text FROM t ORDER BY id").await.unwrap();
+    rig.drain(pgstream).await.unwrap();
+}
+
+#[tokio::test]
+async fn values_that_only_the_source_knows_stop_the_stream() {
+    for (ddl, change) in [
+        ("CREATE TABLE t (id int PRIMARY KEY)", "ALTER TABLE t ADD COLUMN r float8 DEFAULT random()"),
+        (
+            "CREATE TABLE t (id int PRIMARY KEY, v text)",
+            "ALTER TABLE t ALTER COLUMN v TYPE int USING length(v)",
+        ),
+    ] {
+        let rig = Rig::start(15, ddl, "").await.unwrap();
+        rig.source("INSERT INTO t VALUES (1), (2)").await.unwrap();
+        rig.source(change).await.unwrap();
+        let done = rig.run().unwrap().finish(PATIENCE).await.unwrap();
+        assert_eq!(done.code(), Some(1), "{}", done.stderr);
+        assert!(done.stderr.contains("rewritten"), "{}", done.stderr);
+    }
+}
+
+#[tokio::test]
+async fn a_masked_value_never_leaves_as_it_is_whatever_becomes_of_its_table() {
+    let modifiers = "modifiers:
+  transformations:
+    validation_mode: table_level
+    table_transformers:
+      - table: person
+        validation_mode: strict
+        column_transformers:
+          id: {name: noop}
+          mail: {name: masking, parameters: {type: email}}
+";
+    for change in [
+        "ALTER TABLE person RENAME COLUMN mail TO address",
+        "ALTER TABLE person RENAME TO people",
+        "ALTER TABLE person ADD COLUMN ssn text",
+        "ALTER TABLE person SET SCHEMA other",
+        "ALTER TABLE person ALTER COLUMN mail TYPE bytea USING mail::bytea",
+    ] {
+        let ddl = "CREATE SCHEMA other; CREATE TABLE public.person (id int PRIMARY KEY, mail text)";
+        let rig = Rig::start(15, ddl, modifiers).await.unwrap();
+        let pgstream = rig.run().unwrap();
+        // The change and a row that relies on it, in one transaction.
+        let columns = if change.contains("ADD") { ", 'secret'" } else { "" };
+        let table = match change {
+            "ALTER TABLE person RENAME TO people" => "people",
+            "ALTER TABLE person SET SCHEMA other" => "other.person",
+            _ => "person",
+        };
+        rig.source(&format!("BEGIN; {change}; INSERT INTO {table} VALUES (1, 'secret'{columns}); COMMIT"))
+            .await
+            .unwrap();
+        let done = pgstream.finish(PATIENCE).await.unwrap();
+        assert!(matches!(done.code(), Some(1 | 2)), "{change}: {}", done.stderr);
+        assert!(!done.stderr.contains("secret"), "{change}: {}", done.stderr);
+        let rows = rig.server.value("target", "SELECT count(*) FROM public.person").await.unwrap();
+        assert_eq!(rows, "0", "{change}");
+    }
+}
+
+#[tokio::test]
+async fn settings_decide_what_becomes_of_changes() {
+    let ddl = "CREATE TABLE t (id int PRIMARY KEY, v text)";
+    let with = |rig: &mut Rig, line: &str| {
+        let from = "target:\n  postgres:\n";
+        rig.config = rig.config.replace(from, &format!("{from}    {line}\n"));
+    };
+    let mut rig = Rig::start(15, ddl, "").await.unwrap();
+    with(&mut rig, "destructive_ddl: keep");
+    with(&mut rig, "exclude_ddl_object_types: [indexes]");
+    let mut pgstream = rig.run().unwrap();
+    rig.source("CREATE INDEX ON t (v); ALTER TABLE t ADD COLUMN n int; ALTER TABLE t DROP COLUMN v")
+        .await
+        .unwrap();
+    rig.source("INSERT INTO t VALUES (1, 2)").await.unwrap();
+    rig.caught_up(&mut pgstream).await.unwrap();
+    let columns = "SELECT string_agg(attname, ' ' ORDER BY attnum) FROM pg_attribute WHERE attrelid = 't'::regclass AND attnum > 0 AND NOT attisdropped";
+    assert_eq!(rig.server.value("target", columns).await.unwrap(), "id v n");
+    assert_eq!(
+        rig.server.value("target", "SELECT count(*) FROM pg_indexes WHERE tablename = 't'").await.unwrap(),
+        "1"
+    );
+    rig.drain(pgstream).await.unwrap();
+
+    let mut rig = Rig::start(15, ddl, "").await.unwrap();
+    with(&mut rig, "destructive_ddl: stop");
+    rig.source("DROP TABLE t").await.unwrap();
+    let done = rig.run().unwrap().finish(PATIENCE).await.unwrap();
+    assert_eq!(done.code(), Some(1), "{}", done.stderr);
+    assert!(done.stderr.contains("destructive_ddl"), "{}", done.stderr);
+
+    let mut rig = Rig::start(15, ddl, "").await.unwrap();
+    with(&mut rig, "ignore_ddl: true");
+    let mut pgstream = rig.run().unwrap();
+    rig.source("CREATE TABLE u (id int)").await.unwrap();
+    rig.caught_up(&mut pgstream).await.unwrap();
+    assert_eq!(rig.server.value("target", "SELECT to_regclass('u') IS NULL").await.unwrap(), "t");
+    rig.drain(pgstream).await.unwrap();
+}
