@@ -79,8 +79,8 @@ pub(crate) async fn of_new_table(client: &Client, xid: u32, oid: u32) -> Result<
         SELECT id::text, version, schema_name, command_tag, statement, part, parts, changes::text \
         FROM ours \
         WHERE statement_id = ( \
-            SELECT statement_id FROM ours \
-            WHERE changes @> jsonb_build_array(jsonb_build_object('oid', $2::text, 'kind', 'table')) \
+            SELECT statement_id FROM ours, jsonb_array_elements(changes) AS c \
+            WHERE c->>'oid' = $2 AND c->>'kind' = 'table' AND NOT c ? 'before' \
             ORDER BY version LIMIT 1) \
         ORDER BY part";
     let fault = Error::statement("look for the version of a new table in pgstream.schema_log");

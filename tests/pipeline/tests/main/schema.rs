@@ -83,7 +83,12 @@ async fn what_was_defined_while_nobody_read_takes_effect_at_the_next_start() {
     rig.source("ALTER TABLE item ADD COLUMN n int").await.unwrap();
     rig.source("CREATE TABLE made AS SELECT 1 AS id").await.unwrap();
     rig.source("INSERT INTO item VALUES (2, 'two', 2)").await.unwrap();
-    rig.source("ALTER TABLE item DROP COLUMN v").await.unwrap();
+    // Rows before a change, of tables that the source has in another shape by now.
+    rig.source("BEGIN; INSERT INTO item VALUES (3, 'three', 3); ALTER TABLE item DROP COLUMN v; INSERT INTO item VALUES (4, 4); COMMIT")
+        .await
+        .unwrap();
+    rig.source("CREATE TABLE gone (id int PRIMARY KEY)").await.unwrap();
+    rig.source("BEGIN; INSERT INTO gone VALUES (1); DROP TABLE gone; COMMIT").await.unwrap();
     let mut pgstream = rig.run().unwrap();
     rig.caught_up(&mut pgstream).await.unwrap();
     same_schema(&rig).await;
