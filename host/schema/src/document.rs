@@ -44,7 +44,7 @@ impl Object {
     ///
     /// # Errors
     /// A document that is not what the kind promises.
-    pub(crate) fn read(kind: &str, document: serde_json::Value) -> Result<Option<Self>, serde_json::Error> {
+    pub fn read(kind: &str, document: serde_json::Value) -> Result<Option<Self>, serde_json::Error> {
         use serde_json::from_value;
         Ok(Some(match kind {
             "schema" => Self::Schema(from_value(document)?),

@@ -126,6 +126,34 @@ pub enum Error {
         /// The role of the URL.
         role: String,
     },
+    /// There is no schema log to read.
+    #[error("the source has no schema log")]
+    #[diagnostic(
+        code(listen::no_schema_log),
+        help("run `pgstream init`: it keeps what changes from then on")
+    )]
+    NoSchemaLog,
+    /// The log has nothing of a schema.
+    #[error("pgstream.schema_log has no such version of schema `{schema}`")]
+    #[diagnostic(code(listen::no_schema_version), help("see what there is: pgstream schema log"))]
+    NoSchemaVersion {
+        /// The schema.
+        schema: String,
+    },
+    /// A row of the log is not what our functions write.
+    #[error("a document in pgstream.schema_log cannot be read (line {line}, column {column})")]
+    #[diagnostic(
+        code(listen::unreadable_schema_log),
+        help(
+            "the log was written by a newer version of pgstream, or by hand: use that version, or the row as `init` made it"
+        )
+    )]
+    UnreadableSchemaLog {
+        /// Where in the document.
+        line: usize,
+        /// Where in the line.
+        column: usize,
+    },
     /// The schema was made by a newer program.
     #[error(
         "schema `pgstream` of the source is at version {found}, and this program knows versions up to {known}"
@@ -342,6 +370,9 @@ impl Error {
             | Self::NoSchemaRight { .. }
             | Self::ForeignSchema { .. }
             | Self::SchemaOwner { .. }
+            | Self::NoSchemaLog
+            | Self::NoSchemaVersion { .. }
+            | Self::UnreadableSchemaLog { .. }
             | Self::SchemaTooNew { .. }
             | Self::NoPublicationRight { .. }
             | Self::NoPublication { .. }

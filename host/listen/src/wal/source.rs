@@ -11,12 +11,13 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::wal::catalog::Horizon;
+use crate::wal::progress::{Progress, Summary};
 use crate::wal::publication::Publication;
 use crate::wal::relation::{self, Relations, Snapshot};
 use crate::wal::server::Server;
 use crate::wal::session::{Refused, Session};
 use crate::wal::slot::SlotStatus;
-use crate::wal::stream::{Progress, Stream, Summary, Tracked};
+use crate::wal::stream::{Stream, Tracked};
 use crate::wal::{Error, Options, catalog, log, publication, role, server, slot, tracking};
 
 /// Whether a table is wanted: its name is asked for before it is refused for what it lacks.

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use buffer::{Budget, Held};
@@ -15,6 +15,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::wal::collect::Collector;
 use crate::wal::decode::RelationMessage;
+use crate::wal::ending::{FAREWELL, arrives, is_released};
+use crate::wal::progress::{Progress, Summary};
 use crate::wal::relation::{self, Relations};
 use crate::wal::server::Server;
 use crate::wal::session::Session;
@@ -38,72 +40,11 @@ const SILENCE: Duration = Duration::from_secs(30);
 const SETTLE: Duration = Duration::from_secs(5);
 /// How long a look into the catalog may take.
 const LOOK: Duration = Duration::from_secs(60);
-/// How long the end of the session may take, step by step.
-const FAREWELL: Duration = Duration::from_secs(2);
-/// How often the slot is looked at meanwhile.
-const LOOK_AGAIN: Duration = Duration::from_millis(20);
 /// So many messages found by one read are load.
 const BUSY: usize = 16;
 /// Under load the connection is left alone for so long between two reads: a server that is read after each row wakes
 /// us for each, and both do little else.
 const BREATH: Duration = Duration::from_millis(1);
-
-/// How far a stream is. Read by whoever shows it.
-#[derive(Debug, Default)]
-pub struct Progress {
-    transactions: AtomicU64,
-    rows: AtomicU64,
-    received: AtomicU64,
-    committed_at: AtomicI64,
-}
-
-impl Progress {
-    /// Transactions with rows that were passed on whole.
-    #[must_use]
-    pub fn transactions(&self) -> u64 {
-        self.transactions.load(Ordering::Relaxed)
-    }
-
-    /// Rows that were passed on.
-    #[must_use]
-    pub fn rows(&self) -> u64 {
-        self.rows.load(Ordering::Relaxed)
-    }
-
-    /// The last position that was passed on.
-    #[must_use]
-    pub fn received(&self) -> Lsn {
-        Lsn(self.received.load(Ordering::Relaxed))
-    }
-
-    /// Commit time of the last transaction that was passed on, microseconds since 1970-01-01 UTC; 0 before the first.
-    #[must_use]
-    pub fn committed_at(&self) -> i64 {
-        self.committed_at.load(Ordering::Relaxed)
-    }
-}
-
-/// What a stream did until its end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Summary {
-    /// Transactions with rows that were passed on whole.
-    pub transactions: u64,
-    /// Rows that were passed on.
-    pub rows: u64,
-    /// The last position that was passed on.
-    pub received: Lsn,
-    /// The last position that was confirmed.
-    pub confirmed: Lsn,
-    /// The server has stored that position in the slot.
-    pub acknowledged: bool,
-}
-
-impl Summary {
-    /// Of a stream that was stopped before it began.
-    pub(crate) fn at(start: Lsn) -> Self {
-        Self { transactions: 0, rows: 0, received: start, confirmed: start, acknowledged: true }
-    }
-}
 
 /// What a stream is made of.
 pub(crate) struct Parts {
@@ -569,31 +510,4 @@ async fn describe(
         }
     }
     Ok(relation::from_message(message, table, &names))
-}
-
-/// Waits until the slot holds the position.
-async fn arrives(client: &Client, server: &Server, slot: &str, last: Lsn) -> bool {
-    let looks = async {
-        loop {
-            if let Ok(Some(found)) = slot::find(client, server, slot).await
-                && found.confirmed.is_some_and(|confirmed| confirmed >= last)
-            {
-                return;
-            }
-            tokio::time::sleep(LOOK_AGAIN).await;
-        }
-    };
-    timeout(FAREWELL, looks).await.is_ok()
-}
-
-/// Waits until nobody reads the slot: the next run must find it free.
-async fn is_released(client: &Client, server: &Server, slot: &str) -> bool {
-    let looks = async {
-        while let Ok(Some(found)) = slot::find(client, server, slot).await
-            && found.active_pid.is_some()
-        {
-            tokio::time::sleep(LOOK_AGAIN).await;
-        }
-    };
-    timeout(FAREWELL, looks).await.is_ok()
 }

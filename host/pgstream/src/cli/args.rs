@@ -49,6 +49,9 @@ pub(crate) enum Command {
     Run(Run),
     /// Show slot, lag and position, and what is wrong
     Status(Status),
+    /// Show what changed in the source's schemas, and what they were
+    #[command(subcommand)]
+    Schema(SchemaCommand),
     /// Remove everything that init made
     #[command(alias = "tear-down")]
     Destroy(Destroy),
@@ -109,6 +112,79 @@ pub(crate) struct Status {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+}
+
+/// What to show of the schema log.
+#[derive(Debug, Subcommand)]
+pub(crate) enum SchemaCommand {
+    /// List the versions, the newest first
+    Log(SchemaLog),
+    /// Print a schema as it was, as SQL
+    Show(SchemaShow),
+    /// Print the statements that lead from one version to another
+    Diff(SchemaDiff),
+}
+
+/// Flags of `schema log`.
+#[derive(Debug, Args)]
+pub(crate) struct SchemaLog {
+    /// The source
+    #[command(flatten)]
+    pub source: SourceFlags,
+    /// Only this schema
+    #[arg(long, value_name = "NAME")]
+    pub schema: Option<String>,
+    /// How many
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    pub limit: u32,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Flags of `schema show`.
+#[derive(Debug, Args)]
+pub(crate) struct SchemaShow {
+    /// The source
+    #[command(flatten)]
+    pub source: SourceFlags,
+    /// The schema
+    #[arg(default_value = "public")]
+    pub schema: String,
+    /// As that version left it [default: as it is now]
+    #[arg(long, value_name = "N")]
+    pub version: Option<u64>,
+    /// Print the whole document as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Flags of `schema diff`.
+#[derive(Debug, Args)]
+pub(crate) struct SchemaDiff {
+    /// The source
+    #[command(flatten)]
+    pub source: SourceFlags,
+    /// The version to start from
+    pub from: u64,
+    /// The version to arrive at [default: as it is now]
+    pub to: Option<u64>,
+    /// The schema
+    #[arg(long, value_name = "NAME", default_value = "public")]
+    pub schema: String,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl SchemaCommand {
+    fn source(&self) -> &SourceFlags {
+        match self {
+            Self::Log(SchemaLog { source, .. })
+            | Self::Show(SchemaShow { source, .. })
+            | Self::Diff(SchemaDiff { source, .. }) => source,
+        }
+    }
 }
 
 /// Where to read.
@@ -200,6 +276,10 @@ impl Cli {
                 give("--postgres-url", SOURCE_URL, source.postgres_url.as_deref());
                 give("--replication-slot", SLOT, source.replication_slot.as_deref());
                 give("--target-url", TARGET_URL, target_url.as_deref());
+            }
+            Command::Schema(command) => {
+                give("--postgres-url", SOURCE_URL, command.source().postgres_url.as_deref());
+                give("--replication-slot", SLOT, command.source().replication_slot.as_deref());
             }
             Command::Run(run) => {
                 give("--source-url", SOURCE_URL, run.source_url.as_deref());

@@ -7,6 +7,7 @@ mod init;
 mod later;
 mod look;
 mod run;
+mod schema;
 mod status;
 
 use std::collections::BTreeMap;
@@ -66,6 +67,10 @@ fn execute(cli: &Cli, input: &Input, logging: &mut Logging) -> Result<ExitCode, 
         Command::Destroy(destroy) => {
             let (source, target) = started(input.ends()?, logging);
             runtime()?.block_on(destroy::destroy(&source.wal, target.as_ref(), destroy.parts.parts()))
+        }
+        Command::Schema(command) => {
+            let (source, _) = started(input.ends()?, logging);
+            runtime()?.block_on(schema::schema(&source.wal, command))
         }
         Command::Status(status) => {
             let (source, target) = started(input.ends()?, logging);

@@ -122,3 +122,51 @@ fn a_status_of_a_server_that_is_not_there_is_a_problem_and_not_an_error() {
         (Some(false), Some(false))
     );
 }
+
+#[tokio::test]
+async fn the_schema_log_is_listed_shown_and_compared() {
+    let server = Postgres::start(Options::major(testbed::majors()[0])).unwrap();
+    server.create_database("shop").await.unwrap();
+    server.sql("shop", "CREATE TABLE item (id int PRIMARY KEY, name text)").await.unwrap();
+    let url = server.url("shop");
+    let schema = |arguments: &[&str]| {
+        let mut all = vec!["schema"];
+        all.extend(arguments);
+        all.extend(["--postgres-url", &url]);
+        pgstream(&all)
+    };
+    schema(&["log"]).is_error(1, "listen::no_schema_log", "no schema log", "pgstream init");
+    pgstream(&["init", "--postgres-url", &url]).is_done();
+    server.sql("shop", "ALTER TABLE item ADD COLUMN price numeric(10,2)").await.unwrap();
+    server
+        .sql("shop", "ALTER TABLE item RENAME COLUMN name TO title; CREATE SCHEMA app CREATE TABLE x (a int)")
+        .await
+        .unwrap();
+
+    let log = schema(&["log"]);
+    log.is_done();
+    assert!(log.stdout.lines().all(|line| line.chars().count() <= 80), "{}", log.stdout);
+    assert!(log.stdout.contains("CREATE SCHEMA: schema app, table app.x"), "{}", log.stdout);
+    let one = schema(&["log", "--schema", "public", "--limit", "1", "--json"]);
+    let one: serde_json::Value = serde_json::from_str(&one.stdout).unwrap();
+    assert_eq!((&one[0]["version"], &one[0]["command"]), (&3.into(), &"ALTER TABLE".into()), "{one:#}");
+    assert_eq!(one[0]["changes"][0]["change"], "changed", "{one:#}");
+
+    let now = schema(&["show", "public"]).stdout;
+    assert!(now.contains("\"title\" text, \"price\" numeric(10,2)"), "{now}");
+    let before = schema(&["show", "--version", "1", "--json"]).stdout;
+    let before: serde_json::Value = serde_json::from_str(&before).unwrap();
+    assert_eq!(before["tables"][0]["columns"][1]["name"], "name", "{before:#}");
+    schema(&["show", "nobody"]).is_error(1, "listen::no_schema_version", "nobody", "schema log");
+
+    let forward = schema(&["diff", "1"]).stdout;
+    assert_eq!(
+        forward,
+        "ALTER TABLE \"public\".\"item\" RENAME COLUMN \"name\" TO \"title\";\n\
+         ALTER TABLE \"public\".\"item\" ADD COLUMN \"price\" numeric(10,2);\n"
+    );
+    let back = schema(&["diff", "3", "1", "--json"]).stdout;
+    let back: serde_json::Value = serde_json::from_str(&back).unwrap();
+    assert_eq!(back["statements"][1]["destructive"], true, "{back:#}");
+    assert_eq!(schema(&["diff", "1", "1"]).stdout, "no difference\n");
+}

@@ -15,6 +15,7 @@ pub(crate) async fn compare(source: &Postgres, target: &Postgres) -> Result<bool
         Table::new("pgbench_tellers").key(&["tid"]),
         Table::new("pgbench_history"),
         Table::new("probe").key(&["id"]),
+        Table::new("loyalty").key(&["customer"]),
         customers(),
     ];
     println!("  {:<20}{:>12}{:>12}{:>12}", "table", "source", "target", "different");

@@ -40,7 +40,10 @@ impl Stage {
         let config = folder.join("config.yaml");
         let text = CONFIG
             .replace("${SOURCE_URL}", &source.url("shop"))
-            .replace("${TARGET_URL}", &target.url("shop"));
+            .replace("${TARGET_URL}", &target.url("shop"))
+            // A new table will come, and would stop the stream until it is listed.
+            .replace("validation_mode: table_level", "validation_mode: relaxed")
+            .replace("        validation_mode: strict\n", "");
         std::fs::write(&config, text).map_err(|error| Failure::File(config.clone(), error))?;
         Ok(Self { source, target, config, folder })
     }

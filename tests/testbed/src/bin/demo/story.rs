@@ -79,6 +79,8 @@ pub(crate) async fn run(wish: &Wish) -> std::result::Result<(), Failure> {
     );
     let Customers { inserted, updated, deleted } = steady.customers;
     println!("           customers: {inserted} inserted, {updated} updates, {deleted} deletes");
+    println!("  schema   meanwhile a table was made, a column added, one renamed, an index made:");
+    println!("           each took effect on the target between the rows around it");
     println!(
         "  lag      from commit to seen on the target: p50 {}, p99 {} ({} probes)",
         short(percentile(&steady.lags, 50)),
@@ -192,13 +194,15 @@ async fn play(
         over.store(true, Ordering::Relaxed);
         driven
     };
-    let (driven, customers, lags, shown) = tokio::join!(
+    let (driven, customers, defined, lags, shown) = tokio::join!(
         bank,
         traffic::customers(&stage.source, &over),
+        traffic::define(&stage.source, wish.duration),
         probe.until(&over, &lag),
         show(stage, &over, &lag, start),
     );
     driven?;
+    defined?;
     shown?;
     let (customers, lags) = (customers?, lags?);
     let last = caught_up(probe).await?;

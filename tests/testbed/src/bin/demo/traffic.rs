@@ -68,6 +68,27 @@ async fn run(program: &Path, arguments: &[&str]) -> Result<()> {
     Err(failed(output.status.to_string(), String::from_utf8_lossy(&output.stderr).trim().to_owned()))
 }
 
+/// Changes of the schema, each with rows that rely on it.
+const DEFINITIONS: [&str; 4] = [
+    "CREATE TABLE loyalty (customer bigint PRIMARY KEY, points int NOT NULL); \
+     INSERT INTO loyalty SELECT id, id % 100 FROM customers",
+    "ALTER TABLE loyalty ADD COLUMN level text NOT NULL DEFAULT 'new'; \
+     UPDATE loyalty SET level = 'gold' WHERE points > 90",
+    "BEGIN; UPDATE loyalty SET points = points + 1; ALTER TABLE loyalty RENAME COLUMN points TO balance; \
+     UPDATE loyalty SET balance = balance * 2 WHERE level = 'gold'; COMMIT",
+    "CREATE INDEX ON loyalty (level)",
+];
+
+/// Changes the schema while everything else goes on, spread over `duration`.
+pub(crate) async fn define(source: &Postgres, duration: Duration) -> Result<()> {
+    let pause = duration / (u32::try_from(DEFINITIONS.len()).unwrap_or(1) + 1);
+    for definition in DEFINITIONS {
+        tokio::time::sleep(pause).await;
+        source.sql("shop", definition).await?;
+    }
+    Ok(())
+}
+
 /// How many of each kind of change were made.
 #[derive(Debug, Default, Clone, Copy)]
 pub(crate) struct Customers {

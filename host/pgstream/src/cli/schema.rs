@@ -1,0 +1,128 @@
+//! `pgstream schema`: what changed when, what a schema was like, and what leads from one version to another.
+
+use std::fmt::Write as _;
+use std::process::ExitCode;
+
+use listen::wal::{Options, Version, snapshot, versions};
+use schema::{Change, Object, Statement};
+use serde_json::json;
+
+use super::args::{SchemaCommand, SchemaDiff, SchemaLog, SchemaShow};
+use super::{Error, print};
+
+/// Does what was asked for.
+pub(super) async fn schema(source: &Options, command: &SchemaCommand) -> Result<ExitCode, Error> {
+    let text = match command {
+        SchemaCommand::Log(wanted) => log(source, wanted).await?,
+        SchemaCommand::Show(wanted) => show(source, wanted).await?,
+        SchemaCommand::Diff(wanted) => diff(source, wanted).await?,
+    };
+    print(&text);
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn log(source: &Options, wanted: &SchemaLog) -> Result<String, Error> {
+    let found = versions(source, wanted.schema.as_deref(), wanted.limit).await?;
+    if wanted.json {
+        let lines = found.iter().map(|version| {
+            json!({
+                "version": version.version,
+                "schema": version.schema,
+                "created_at": version.created_at,
+                "command": version.command_tag,
+                "acked": version.acked,
+                "changes": version.changes.iter().map(told).collect::<Vec<_>>(),
+            })
+        });
+        return Ok(pretty(&json!(lines.collect::<Vec<_>>())));
+    }
+    if found.is_empty() {
+        return Ok("no version yet\n".to_owned());
+    }
+    let mut text = "version  when (UTC)           acked  what\n".to_owned();
+    for version in &found {
+        let acked = if version.acked { "yes" } else { "no" };
+        let head = format!("{:>7}  {}  {acked:<5}  ", version.version, version.created_at);
+        let _ = writeln!(text, "{head}{}", what(version));
+    }
+    Ok(text)
+}
+
+/// One line for a version: what was done to what, as far as it fits.
+fn what(version: &Version) -> String {
+    const MOST: usize = 2;
+    if version.command_tag == "BASE" {
+        return format!("{}: {} objects when the log began", version.schema, version.changes.len());
+    }
+    let objects = version.changes.iter().filter_map(Change::object).take(MOST);
+    let named: Vec<String> = objects.map(|object| format!("{} {}", object.kind(), plain(object))).collect();
+    let more = version.changes.len().saturating_sub(MOST);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    format!("{}: {}{more}", version.command_tag, named.join(", "))
+}
+
+fn plain(object: &Object) -> String {
+    let name = object.name();
+    match object {
+        Object::Schema(_) => name.name,
+        _ => event::TableName::new(name.schema, name.name).to_string(),
+    }
+}
+
+async fn show(source: &Options, wanted: &SchemaShow) -> Result<String, Error> {
+    let found = snapshot(source, &wanted.schema, wanted.version).await?;
+    if wanted.json {
+        return Ok(pretty(&found.document));
+    }
+    Ok(sql(&schema::statements(&schema::between(&[], &found.objects))))
+}
+
+async fn diff(source: &Options, wanted: &SchemaDiff) -> Result<String, Error> {
+    let from = snapshot(source, &wanted.schema, Some(wanted.from)).await?;
+    let to = snapshot(source, &wanted.schema, wanted.to).await?;
+    let changes = schema::between(&from.objects, &to.objects);
+    let statements = schema::statements(&changes);
+    if wanted.json {
+        return Ok(pretty(&json!({
+            "schema": wanted.schema,
+            "from": wanted.from,
+            "to": wanted.to,
+            "changes": changes.iter().map(told).collect::<Vec<_>>(),
+            "statements": statements.iter().map(|statement| json!({
+                "sql": statement.sql,
+                "kind": statement.kind.name(),
+                "subject": statement.subject,
+                "destructive": statement.effect == schema::Effect::Destroy,
+            })).collect::<Vec<_>>(),
+        })));
+    }
+    if statements.is_empty() {
+        return Ok("no difference\n".to_owned());
+    }
+    Ok(sql(&statements))
+}
+
+/// A change in a few words.
+fn told(change: &Change) -> serde_json::Value {
+    let verb = match (&change.before, &change.after) {
+        (None, _) => "created",
+        (_, None) => "removed",
+        (Some(_), Some(_)) => "changed",
+    };
+    let name = |object: &Option<Object>| object.as_ref().map(plain);
+    json!({
+        "oid": change.oid.0,
+        "kind": change.object().map(|object| object.kind().name()),
+        "change": verb,
+        "before": name(&change.before),
+        "after": name(&change.after),
+    })
+}
+
+fn sql(statements: &[Statement]) -> String {
+    statements.iter().map(|statement| format!("{statement};\n")).collect()
+}
+
+fn pretty(value: &serde_json::Value) -> String {
+    serde_json::to_string_pretty(value).unwrap_or_default() + "\n"
+}
