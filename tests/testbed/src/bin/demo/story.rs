@@ -79,7 +79,7 @@ pub(crate) async fn run(wish: &Wish) -> std::result::Result<(), Failure> {
     );
     let Customers { inserted, updated, deleted } = steady.customers;
     println!("           customers: {inserted} inserted, {updated} updates, {deleted} deletes");
-    println!("  schema   meanwhile a table was made, a column added, one renamed, an index made:");
+    println!("  schema   meanwhile: a table made, a column added, one renamed, an index made;");
     println!("           each took effect on the target between the rows around it");
     println!(
         "  lag      from commit to seen on the target: p50 {}, p99 {} ({} probes)",
