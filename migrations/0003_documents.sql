@@ -5,16 +5,15 @@
 -- Postgres prints every name that is not its own with its schema, and the settings that the form of values depends on: a
 -- document reads the same wherever it was made.
 
--- Documents of the objects that an object cannot be made without: "needs".
+-- Documents of the objects that an object cannot be made without: "needs". Tables have none: they come after types, sequences and
+-- functions, and each of those says itself if it needs a table.
 CREATE FUNCTION pgstream.needs(class oid, object oid) RETURNS jsonb
 LANGUAGE plpgsql STABLE AS $$
 BEGIN
     RETURN (
         WITH parts AS (
             SELECT class AS classid, object AS objid
-            UNION ALL SELECT 'pg_attrdef'::regclass, d.oid FROM pg_attrdef AS d WHERE class = 'pg_class'::regclass AND d.adrelid = object
-            UNION ALL SELECT 'pg_constraint'::regclass, c.oid FROM pg_constraint AS c
-                WHERE (class = 'pg_class'::regclass AND c.conrelid = object AND c.contype <> 'f') OR (class = 'pg_type'::regclass AND c.contypid = object)
+            UNION ALL SELECT 'pg_constraint'::regclass, c.oid FROM pg_constraint AS c WHERE class = 'pg_type'::regclass AND c.contypid = object
             UNION ALL SELECT 'pg_rewrite'::regclass, r.oid FROM pg_rewrite AS r WHERE class = 'pg_class'::regclass AND r.ev_class = object
             UNION ALL SELECT 'pg_class'::regclass, i.indexrelid FROM pg_index AS i WHERE class = 'pg_class'::regclass AND i.indrelid = object
             -- A composite type is a relation with columns, and those need types.
@@ -78,8 +77,7 @@ BEGIN
             'triggers', triggers.list,
             'policies', policies.list,
             'rules', rules.list,
-            'statistics', extended.list,
-            'needs', pgstream.needs('pg_class'::regclass, c.oid)
+            'statistics', extended.list
         ))
     FROM pg_class AS c
     JOIN pg_namespace AS n ON n.oid = c.relnamespace

@@ -8,6 +8,7 @@ mod diff;
 mod document;
 mod log;
 mod name;
+mod seen;
 mod statement;
 
 pub use diff::{between, statements};
@@ -18,4 +19,5 @@ pub use document::{
 };
 pub use log::{Change, Rewrite};
 pub use name::Name;
+pub use seen::seen;
 pub use statement::{Effect, Kind, Statement};

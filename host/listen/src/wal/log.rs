@@ -26,7 +26,8 @@ impl Log {
     /// passed on ahead of its place.
     pub(crate) fn is_new(&mut self, entry: &SchemaEntry) -> bool {
         let is_new = entry.command_tag != BASE && !self.passed.contains(&entry.id);
-        if is_new {
+        // One that the stream itself showed is nobody's row.
+        if is_new && !entry.id.is_empty() {
             self.passed.push(entry.id.clone());
         }
         is_new
@@ -64,6 +65,21 @@ pub(crate) fn read(table: &Relation, row: &[Value<'_>]) -> Option<SchemaEntry> {
         part: value("part")?.parse().ok()?,
         parts: value("parts")?.parse().ok()?,
         changes: value("changes")?,
+        left_out: Vec::new(),
+    })
+}
+
+/// What the stream itself shows of a table's change, where no log tells it.
+pub(crate) fn seen(before: &Relation, after: &Relation) -> Option<SchemaEntry> {
+    Some(SchemaEntry {
+        id: String::new(),
+        version: 0,
+        schema: after.name.schema.clone(),
+        command_tag: "seen in the stream".to_owned(),
+        statement: None,
+        part: 1,
+        parts: 1,
+        changes: schema::seen(before, after)?,
         left_out: Vec::new(),
     })
 }

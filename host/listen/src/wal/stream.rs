@@ -295,6 +295,18 @@ impl Stream {
                 tracing::warn!(table = %table.table, "only inserts can be replicated: no primary key");
             }
         }
+        if self.tracked.is_none()
+            && let Some(known) = self.collector.relations.get(relation.oid)
+            && !known.ours
+            && let Some(entry) = log::seen(&known.relation, &relation)
+        {
+            tracing::warn!(
+                table = %relation.name,
+                "columns have changed; without the schema log defaults, constraints and indexes are not followed"
+            );
+            self.collector.define(entry)?;
+            self.pass().await?;
+        }
         self.collector.relations.learn(relation);
         Ok(())
     }

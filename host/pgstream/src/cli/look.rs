@@ -21,6 +21,8 @@ pub(super) struct Look {
     pub(super) publication: LookPublication,
     /// The last migration in schema `pgstream` of the source.
     pub(super) schema_version: Option<i32>,
+    /// How schema changes are seen: `full` by event triggers, `reduced` in the stream alone; `null` before `init`.
+    pub(super) schema_tracking: Option<&'static str>,
     pub(super) source: LookSource,
     /// `null` if the configuration names none.
     pub(super) target: Option<LookTarget>,
@@ -144,6 +146,13 @@ impl Look {
                 "publication",
                 &format!("{}{}", self.publication.name, state(self.publication.exists)),
             );
+            if self.schema_version.is_some() && self.schema_tracking != Some("full") {
+                row(
+                    &mut table,
+                    "schema",
+                    "no event triggers: columns that come, go or change type are followed",
+                );
+            }
             row(&mut table, "pipeline", if self.pipeline.alive { "running" } else { "not running" });
             row(&mut table, "confirmed", self.slot.confirmed_lsn.as_deref().unwrap_or("nothing"));
             let bytes = self.lag.bytes.map_or_else(unknown, size);
@@ -258,6 +267,7 @@ mod tests {
             },
             publication: LookPublication { name: "pgstream_shop".into(), exists: false },
             schema_version: Some(1),
+            schema_tracking: Some("reduced"),
             source: LookSource {
                 url: format!("postgres://app@{}.example.com:5432/shop", "source".repeat(12)),
                 reachable: true,

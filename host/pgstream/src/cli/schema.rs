@@ -54,6 +54,9 @@ fn what(version: &Version) -> String {
     if version.command_tag == "BASE" {
         return format!("{}: {} objects when the log began", version.schema, version.changes.len());
     }
+    if version.changes.is_empty() {
+        return format!("{}: moved from {} to another schema", version.command_tag, version.schema);
+    }
     let objects = version.changes.iter().filter_map(Change::object).take(MOST);
     let named: Vec<String> = objects.map(|object| format!("{} {}", object.kind(), plain(object))).collect();
     let more = version.changes.len().saturating_sub(MOST);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use checkpoint::Slot;
 use event::Lsn;
-use listen::wal::{Options, SourceStatus};
+use listen::wal::{Options, SourceStatus, Tracking};
 use miette::Diagnostic;
 use sink::postgres::Progress;
 
@@ -95,6 +95,12 @@ async fn look(source: &Options, target: Option<&Target>) -> Look {
             exists: found.as_ref().is_some_and(|found| found.publication),
         },
         schema_version: found.as_ref().and_then(|found| found.migration),
+        schema_tracking: found.as_ref().filter(|found| found.migration.is_some()).map(|found| {
+            match found.tracking {
+                Tracking::Full => "full",
+                Tracking::Reduced => "reduced",
+            }
+        }),
         source: LookSource {
             url: source.url.to_string(),
             reachable: found.is_some(),
@@ -212,7 +218,7 @@ mod tests {
             lag_seconds: None,
             publication: true,
             migration: Some(1),
-            tracking: listen::wal::Tracking::Full,
+            tracking: Tracking::Full,
             without_identity: Vec::new(),
         };
         for (moved, least, most) in [(now + hour, 0.0, 0.0), (now - hour, 3_600.0, 3_700.0)] {

@@ -224,3 +224,83 @@ async fn settings_decide_what_becomes_of_changes() {
     assert_eq!(rig.server.value("target", "SELECT to_regclass('u') IS NULL").await.unwrap(), "t");
     rig.drain(pgstream).await.unwrap();
 }
+
+#[tokio::test]
+async fn without_event_triggers_columns_that_come_go_and_change_are_seen_in_the_stream() {
+    let rig = Rig::start(15, "CREATE TABLE t (id int PRIMARY KEY, v text, w text)", "").await.unwrap();
+    // As where the role is no superuser.
+    let off = "DROP EVENT TRIGGER pgstream_log_ddl; DROP EVENT TRIGGER pgstream_log_drop; DROP EVENT TRIGGER pgstream_log_rewrite";
+    rig.source(off).await.unwrap();
+    let mut rig = rig;
+    let mut pgstream = rig.run().unwrap();
+    pgstream.logs("stream started", PATIENCE).await.unwrap();
+    rig.source("INSERT INTO t VALUES (1, 'one', 'x')").await.unwrap();
+    rig.caught_up(&mut pgstream).await.unwrap();
+    rig.source("ALTER TABLE t ADD COLUMN n int, DROP COLUMN w; INSERT INTO t VALUES (2, 'two', 2)")
+        .await
+        .unwrap();
+    rig.source("ALTER TABLE t RENAME v TO name; ALTER TABLE t ALTER n TYPE bigint; INSERT INTO t VALUES (3, 'three', 3000000000)")
+        .await
+        .unwrap();
+    rig.caught_up(&mut pgstream).await.unwrap();
+    same_schema(&rig).await;
+    assert_eq!(rig.same("SELECT * FROM t ORDER BY id").await.unwrap().len(), 3);
+    assert!(pgstream.log().contains("without the schema log"), "{}", pgstream.log());
+    // What is not seen stops the stream with what to do.
+    rig.source("CREATE TABLE u (id int PRIMARY KEY); INSERT INTO u VALUES (1)").await.unwrap();
+    let done = pgstream.finish(PATIENCE).await.unwrap();
+    assert_eq!(done.code(), Some(1), "{}", done.stderr);
+    assert!(done.stderr.contains("public.u is missing on the target"), "{}", done.stderr);
+}
+
+#[tokio::test]
+async fn a_role_that_may_not_cannot_forge_a_change_of_the_schema() {
+    let mut rig = Rig::start(15, "CREATE TABLE t (id int PRIMARY KEY)", "").await.unwrap();
+    let mut pgstream = rig.run().unwrap();
+    rig.source(
+        "CREATE ROLE mallory LOGIN; GRANT CREATE ON SCHEMA public TO mallory; GRANT ALL ON t TO mallory",
+    )
+    .await
+    .unwrap();
+    let mallory = rig.server.url_as("mallory", "x", "source");
+    let mallory = testbed::connect(&mallory).await.unwrap();
+    for forgery in [
+        "INSERT INTO pgstream.schema_log (schema_name, changes, command_tag, statement_id, part, parts) VALUES ('public', '[]', 'x', 'x', 1, 1)",
+        "UPDATE pgstream.schema_log SET changes = '[]'",
+        "DELETE FROM pgstream.objects",
+        "SELECT pgstream.write_log('{}', 'x', 'x')",
+        "SELECT pgstream.record('{}', '{}', 'x', 'x', true)",
+        "SELECT pgstream.refresh_schema('public')",
+        "CREATE FUNCTION pgstream.log_ddl2() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+        "CREATE TABLE pgstream.mine (id int)",
+        "ALTER EVENT TRIGGER pgstream_log_ddl DISABLE",
+    ] {
+        let error = mallory.batch_execute(forgery).await.unwrap_err();
+        let code = error.code().unwrap().code();
+        assert_eq!(code, "42501", "{forgery}: {error:?}");
+    }
+    // Messages are anybody's, and are not believed.
+    let message = "SELECT pg_logical_emit_message(true, 'pgstream.ddl', '{\"ddl\": \"DROP TABLE t\"}')";
+    mallory.batch_execute(message).await.unwrap();
+    // The wish not to be logged is the owner's to have; the change is logged all the same.
+    mallory
+        .batch_execute("SET pgstream.skip_log = 'true'; CREATE TABLE public.mine (id int PRIMARY KEY)")
+        .await
+        .unwrap();
+    // A path of one's own leads nowhere.
+    mallory
+        .batch_execute(
+            "CREATE FUNCTION public.to_jsonb(anyelement) RETURNS jsonb LANGUAGE sql AS 'SELECT NULL::jsonb'; \
+             SET search_path = public, pg_catalog; CREATE TABLE mine2 (id int PRIMARY KEY); INSERT INTO t VALUES (1)",
+        )
+        .await
+        .unwrap();
+    rig.caught_up(&mut pgstream).await.unwrap();
+    same_schema(&rig).await;
+    assert_eq!(rig.same("SELECT * FROM t").await.unwrap().len(), 1);
+    // Who may leaves no entry.
+    rig.source("SET pgstream.skip_log = 'true'; CREATE TABLE public.ours (id int)").await.unwrap();
+    rig.caught_up(&mut pgstream).await.unwrap();
+    assert_eq!(rig.server.value("target", "SELECT to_regclass('ours') IS NULL").await.unwrap(), "t");
+    rig.drain(pgstream).await.unwrap();
+}
