@@ -89,11 +89,13 @@ BEGIN
         SELECT jsonb_agg(
             jsonb_build_object(
                 'pgstream_id', ids.id || '-' || a.attnum,
+                'attnum', a.attnum,
                 'name', a.attname,
                 'type', format_type(a.atttypid, a.atttypmod),
-                'default', pg_get_expr(d.adbin, d.adrelid),
+                'type_oid', a.atttypid::text,
+                'default', CASE WHEN a.atthasdef THEN pg_get_expr(d.adbin, d.adrelid) END,
                 'nullable', NOT a.attnotnull,
-                'unique', EXISTS (
+                'unique', c.relhasindex AND EXISTS (
                     SELECT FROM pg_index AS i
                     WHERE i.indrelid = c.oid AND i.indisunique AND i.indisvalid AND i.indpred IS NULL AND i.indnkeyatts = 1 AND i.indkey[0] = a.attnum
                 ),
@@ -101,16 +103,20 @@ BEGIN
                 'generated_kind', a.attgenerated,
                 'identity', a.attidentity,
                 'metadata', col_description(c.oid, a.attnum)
-            ) || jsonb_strip_nulls(jsonb_build_object(
-                'attnum', a.attnum,
-                'type_oid', a.atttypid::text,
+            ) || CASE
+                -- Few columns have any of the rest.
+                WHEN a.atttypmod = -1 AND NOT a.atthasdef AND NOT c.relhasindex AND a.attcollation = t.typcollation AND a.attstorage = t.typstorage
+                    AND a.attcompression = '' AND coalesce(a.attstattarget, -1) = -1 AND a.attoptions IS NULL AND a.attacl IS NULL
+                    AND a.attinhcount = 0 AND a.attidentity = '' AND c.relreplident <> 'f'
+                THEN '{}'
+                ELSE jsonb_strip_nulls(jsonb_build_object(
                 'type_modifier', nullif(a.atttypmod, -1),
                 'default_oid', d.oid::text,
-                'key', CASE WHEN c.relreplident = 'f' OR EXISTS (
+                'key', CASE WHEN c.relreplident = 'f' OR (c.relhasindex AND EXISTS (
                     SELECT FROM pg_index AS i
                     WHERE i.indrelid = c.oid AND a.attnum = ANY (i.indkey[0:i.indnkeyatts - 1])
                       AND ((c.relreplident = 'd' AND i.indisprimary AND i.indimmediate) OR (c.relreplident = 'i' AND i.indisreplident))
-                ) THEN true END,
+                )) THEN true END,
                 'collation', CASE WHEN a.attcollation <> t.typcollation THEN (
                     SELECT quote_ident(cn.nspname) || '.' || quote_ident(co.collname)
                     FROM pg_collation AS co JOIN pg_namespace AS cn ON cn.oid = co.collnamespace WHERE co.oid = a.attcollation
@@ -129,7 +135,8 @@ BEGIN
                     WHERE p.classid = 'pg_class'::regclass AND p.refclassid = 'pg_class'::regclass
                       AND p.refobjid = c.oid AND p.refobjsubid = a.attnum AND p.deptype = 'i'
                 ) END
-            ))
+                ))
+            END
             ORDER BY a.attnum
         ) AS list
         FROM pg_attribute AS a

@@ -210,7 +210,8 @@ END $$;
 -- A schema as it is now.
 CREATE FUNCTION pgstream.get_schema(name text) RETURNS jsonb
 LANGUAGE plpgsql STABLE SECURITY DEFINER
-    SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off
+    SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_hashjoin = off
+    SET enable_mergejoin = off SET jit = off
     SET datestyle = 'ISO, MDY' SET intervalstyle = postgres SET timezone = 'UTC' SET extra_float_digits = 1 SET bytea_output = hex
     SET quote_all_identifiers = off SET standard_conforming_strings = on AS $$
 DECLARE
@@ -391,7 +392,8 @@ END $$;
 -- is all of it, and the row says BASE: nobody has to do anything about it.
 CREATE FUNCTION pgstream.refresh_schema(name text) RETURNS integer
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER
-    SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off
+    SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_hashjoin = off
+    SET enable_mergejoin = off SET jit = off
     SET datestyle = 'ISO, MDY' SET intervalstyle = postgres SET timezone = 'UTC' SET extra_float_digits = 1 SET bytea_output = hex
     SET quote_all_identifiers = off SET standard_conforming_strings = on AS $$
 #variable_conflict use_column
@@ -443,7 +445,8 @@ END $$;
 -- After each statement that defines something, and after each that drops something.
 CREATE FUNCTION pgstream.log_ddl() RETURNS event_trigger
 LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off
+    SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_hashjoin = off
+    SET enable_mergejoin = off SET jit = off
     SET datestyle = 'ISO, MDY' SET intervalstyle = postgres SET timezone = 'UTC' SET extra_float_digits = 1 SET bytea_output = hex
     SET quote_all_identifiers = off SET standard_conforming_strings = on AS $$
 #variable_conflict use_column
@@ -505,26 +508,41 @@ BEGIN
         IF oids IS NULL THEN
             RETURN;
         END IF;
-        SELECT array_agg(d.class), array_agg(d.oid) INTO classes, oids FROM (
-            WITH RECURSIVE own AS (SELECT d.class, d.oid FROM pgstream.document_of(classes, oids) AS d),
-            -- What is done to a parent is done to its children, and a child that was let go has changed too.
-            family AS (
-                SELECT o.oid FROM own AS o WHERE o.class = 'pg_class'::regclass
-                UNION SELECT h.inhrelid FROM family AS f JOIN pg_inherits AS h ON h.inhparent = f.oid
-            )
-            SELECT o.class, o.oid FROM own AS o
-            UNION SELECT 'pg_class'::regclass, f.oid FROM family AS f
-            UNION SELECT o.class, o.oid FROM family AS f JOIN pgstream.objects AS o ON o.document #>> '{partition_of,oid}' = f.oid::text AND o.document ? 'partition_of'
-            -- A type that changes under a foreign key makes the key anew.
-            UNION SELECT 'pg_class'::regclass, k.conrelid
-                FROM family AS f JOIN pg_depend AS d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = f.oid AND d.classid = 'pg_constraint'::regclass
-                JOIN pg_constraint AS k ON k.oid = d.objid AND k.contype = 'f' AND k.conrelid <> 0 AND k.conrelid <> f.oid
-                WHERE TG_TAG = 'ALTER TABLE'
-            UNION SELECT 'pg_class'::regclass, t.oid FROM own AS o JOIN pg_class AS t ON t.reloftype = o.oid
-                WHERE TG_TAG = 'ALTER TYPE' AND o.class = 'pg_type'::regclass
-        ) AS d;
+        IF classes <@ ARRAY['pg_class'::regclass::oid] AND NOT EXISTS (SELECT FROM pg_class AS c WHERE c.oid = ANY (oids) AND c.relkind = 'c') THEN
+            -- Most statements are about tables, their indexes and their sequences: those are found at less cost.
+            SELECT array_agg(DISTINCT coalesce(i.indrelid, d.refobjid, c.oid)) INTO oids
+            FROM unnest(oids) AS g (oid)
+            JOIN pg_class AS c ON c.oid = g.oid AND c.relkind IN ('r', 'p', 'v', 'm', 'S', 'i', 'I')
+            LEFT JOIN pg_index AS i ON i.indexrelid = c.oid
+            LEFT JOIN pg_depend AS d ON c.relkind = 'S' AND d.classid = 'pg_class'::regclass AND d.objid = c.oid
+                AND d.refclassid = 'pg_class'::regclass AND d.deptype = 'i';
+            classes := array_fill('pg_class'::regclass::oid, ARRAY[coalesce(cardinality(oids), 0)]);
+        ELSE
+            SELECT array_agg(d.class), array_agg(d.oid) INTO classes, oids FROM pgstream.document_of(classes, oids) AS d;
+        END IF;
         IF oids IS NULL THEN
             RETURN;
+        END IF;
+        -- What a statement does to a table it may do to others.
+        IF TG_TAG LIKE 'ALTER T%' OR EXISTS (SELECT FROM pg_class AS c WHERE c.oid = ANY (oids) AND (c.relhassubclass OR c.relispartition)) THEN
+            SELECT array_agg(d.class), array_agg(d.oid) INTO classes, oids FROM (
+                WITH RECURSIVE own AS (SELECT o.class, o.oid FROM unnest(classes, oids) AS o (class, oid)),
+                -- What is done to a parent is done to its children, and a child that was let go has changed too.
+                family AS (
+                    SELECT o.oid FROM own AS o WHERE o.class = 'pg_class'::regclass
+                    UNION SELECT h.inhrelid FROM family AS f JOIN pg_inherits AS h ON h.inhparent = f.oid
+                )
+                SELECT o.class, o.oid FROM own AS o
+                UNION SELECT 'pg_class'::regclass, f.oid FROM family AS f
+                UNION SELECT o.class, o.oid FROM family AS f JOIN pgstream.objects AS o ON o.document #>> '{partition_of,oid}' = f.oid::text AND o.document ? 'partition_of'
+                -- A type that changes under a foreign key makes the key anew.
+                UNION SELECT 'pg_class'::regclass, k.conrelid
+                    FROM family AS f JOIN pg_depend AS d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = f.oid AND d.classid = 'pg_constraint'::regclass
+                    JOIN pg_constraint AS k ON k.oid = d.objid AND k.contype = 'f' AND k.conrelid <> 0 AND k.conrelid <> f.oid
+                    WHERE TG_TAG = 'ALTER TABLE'
+                UNION SELECT 'pg_class'::regclass, t.oid FROM own AS o JOIN pg_class AS t ON t.reloftype = o.oid
+                    WHERE TG_TAG = 'ALTER TYPE' AND o.class = 'pg_type'::regclass
+            ) AS d;
         END IF;
         PERFORM pgstream.identify(oids);
     END IF;
