@@ -9,6 +9,7 @@ mod latency;
 mod machine;
 mod memory;
 mod report;
+mod schema;
 mod starts;
 mod system;
 mod tables;
@@ -69,6 +70,8 @@ enum Part {
     Latency,
     /// A thousand tables in turn against native replication.
     Tables,
+    /// What schema tracking costs the source, and a stream whose schema changes.
+    Schema,
 }
 
 #[tokio::main]
@@ -96,6 +99,9 @@ async fn main() -> Result<()> {
     if chosen(Part::Memory) {
         memory::measure(&arguments, &mut report).await?;
         starts::measure(&arguments, &mut report).await?;
+    }
+    if chosen(Part::Schema) {
+        schema::measure(&arguments, &mut report).await?;
     }
     report.finish();
     Ok(())
