@@ -224,6 +224,13 @@ impl Table {
         Name::new(&self.schema, &self.name)
     }
 
+    /// `pg_attribute.atttypmod` of a column.
+    #[must_use]
+    pub fn modifier(&self, attnum: i16) -> i32 {
+        let column = self.columns.iter().find(|column| column.attnum == attnum);
+        column.and_then(|column| column.type_modifier).unwrap_or(-1)
+    }
+
     /// The table as the stream will send it. Stored columns that are generated are not sent.
     #[must_use]
     pub fn relation(&self) -> Relation {

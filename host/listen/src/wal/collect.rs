@@ -188,6 +188,16 @@ impl Collector {
     pub(crate) fn define(&mut self, entry: SchemaEntry) -> Result<(), Error> {
         if self.log.is_new(&entry) {
             self.enter()?;
+            // One that cannot be read is told by the modifiers.
+            if !entry.id.is_empty()
+                && let Ok(changes) = schema::Change::read_all(&entry.changes)
+            {
+                for change in &changes {
+                    if let Some(schema::Object::Table(table)) = &change.after {
+                        self.relations.tell(table);
+                    }
+                }
+            }
             self.builder.schema(entry);
         }
         Ok(())

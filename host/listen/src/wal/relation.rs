@@ -38,6 +38,8 @@ impl Snapshot {
 pub(crate) struct Relations {
     known: HashMap<u32, Known>,
     catalog: Snapshot,
+    /// Tables as the schema log has told them last.
+    told: HashMap<u32, Table>,
     /// Names of types that the stream told, for those that the catalog no longer has.
     types: HashMap<u32, String>,
 }
@@ -51,8 +53,38 @@ impl Relations {
     /// The table of a message, if another look into the catalog could tell nothing new. The catalog may be ahead of
     /// the stream but never behind it: so only where it saw the transaction, and for the first version.
     pub(crate) fn of_message(&mut self, message: &RelationMessage<'_>, xid: u32) -> Option<Relation> {
+        // The log says what the table is at this place; a message that does not fit shows what the log did not see.
+        if let Some(table) = self.told.get(&message.oid)
+            && unnamed_types(message, Some(table)).is_empty()
+        {
+            return Some(from_message(message, Some(table), &[]));
+        }
         let table = self.catalog.tables.remove(&message.oid).filter(|_| self.catalog.seen.sees(xid))?;
         unnamed_types(message, Some(&table)).is_empty().then(|| from_message(message, Some(&table), &[]))
+    }
+
+    /// The schema log has told what a table is from here on.
+    pub(crate) fn tell(&mut self, table: &schema::Table) {
+        let relation = table.relation();
+        let columns = relation.columns.iter().map(|column| Attribute {
+            attnum: column.attnum,
+            name: column.name.clone(),
+            dropped: false,
+            type_oid: column.type_oid,
+            type_modifier: table.modifier(column.attnum),
+            type_name: column.type_name.clone(),
+            nullable: column.nullable,
+            primary: column.primary,
+            identity: column.identity,
+            unique: column.unique,
+            generated: column.generated,
+            identity_column: column.identity_column,
+        });
+        let columns = columns.collect();
+        let table =
+            Table { oid: relation.oid, name: relation.name, identity: relation.replica_identity, columns };
+        self.catalog.tables.remove(&table.oid);
+        self.told.insert(table.oid, table);
     }
 
     /// The current version of a table.

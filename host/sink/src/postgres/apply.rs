@@ -116,8 +116,16 @@ impl Session {
     pub(super) async fn define(&mut self, entries: &[SchemaEntry], ddl: &Ddl) -> Result<define::Done, Error> {
         let done = define::define(&self.client, entries, ddl).await?;
         self.settles |= done.settles_at_commit;
-        self.tables.forget();
-        self.statements.forget();
+        match &done.tables {
+            Some(names) => {
+                let versions = self.tables.forget_some(names);
+                self.statements.forget_some(&versions);
+            }
+            None => {
+                self.tables.forget();
+                self.statements.forget();
+            }
+        }
         fault::here!("schema-changed");
         Ok(done)
     }

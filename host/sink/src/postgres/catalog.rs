@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use ::postgres::Client;
 use event::TableName;
+use tokio_postgres::Statement;
 
 /// A column of a target table.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -118,12 +119,36 @@ GROUP BY i.indexrelid, i.indrelid, i.indisprimary, i.indimmediate
 HAVING bool_and(a.attnotnull)
 ORDER BY i.indrelid, i.indisprimary DESC, count(*), i.indexrelid";
 
+/// The three queries, planned once.
+#[derive(Clone, Debug)]
+pub(super) struct Queries {
+    tables: Statement,
+    columns: Statement,
+    unique: Statement,
+}
+
+impl Queries {
+    /// Prepares them.
+    pub(super) async fn prepare(client: &Client) -> Result<Self, ::postgres::Error> {
+        let fault = |error| ::postgres::Error::statement("prepare to read the target's catalog", &error);
+        Ok(Self {
+            tables: client.prepare(TABLES).await.map_err(fault)?,
+            columns: client.prepare(COLUMNS).await.map_err(fault)?,
+            unique: client.prepare(UNIQUE).await.map_err(fault)?,
+        })
+    }
+}
+
 /// Reads tables; one that is not there is not in the answer.
-pub(super) async fn read(client: &Client, names: &[TableName]) -> Result<Vec<Target>, ::postgres::Error> {
+pub(super) async fn read(
+    client: &Client,
+    queries: &Queries,
+    names: &[TableName],
+) -> Result<Vec<Target>, ::postgres::Error> {
     let fault = |error| ::postgres::Error::statement("read the target's catalog", &error);
     let schemas: Vec<&str> = names.iter().map(|name| name.schema.as_str()).collect();
     let tables: Vec<&str> = names.iter().map(|name| name.name.as_str()).collect();
-    let rows = client.query(TABLES, &[&schemas, &tables]).await.map_err(fault)?;
+    let rows = client.query(&queries.tables, &[&schemas, &tables]).await.map_err(fault)?;
     let mut targets = Vec::with_capacity(rows.len());
     let mut oids = Vec::with_capacity(rows.len());
     let mut by_oid = HashMap::new();
@@ -144,14 +169,14 @@ pub(super) async fn read(client: &Client, names: &[TableName]) -> Result<Vec<Tar
             lacking: row.try_get(4).map_err(fault)?,
         });
     }
-    for row in &client.query(COLUMNS, &[&oids]).await.map_err(fault)? {
+    for row in &client.query(&queries.columns, &[&oids]).await.map_err(fault)? {
         let oid: u32 = row.try_get(0).map_err(fault)?;
         let column = column(row).map_err(fault)?;
         if let Some(target) = by_oid.get(&oid).and_then(|at| targets.get_mut(*at)) {
             target.columns.push(column);
         }
     }
-    for row in &client.query(UNIQUE, &[&oids]).await.map_err(fault)? {
+    for row in &client.query(&queries.unique, &[&oids]).await.map_err(fault)? {
         let oid: u32 = row.try_get(0).map_err(fault)?;
         let unique = Unique {
             primary: row.try_get(1).map_err(fault)?,

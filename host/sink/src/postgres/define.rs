@@ -1,9 +1,9 @@
 //! Changes of the schema: statements from the source's schema log, in the target transaction of the rows around them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use ::postgres::{Client, describe};
-use event::SchemaEntry;
+use event::{SchemaEntry, TableName};
 use schema::{Change, Effect, Kind, Object, Statement};
 
 use super::Error;
@@ -33,8 +33,10 @@ pub enum Destructive {
 }
 
 /// What was done of a change.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Done {
+    /// The tables that are not what they were; `None` if that may be any.
+    pub(super) tables: Option<HashSet<TableName>>,
     /// Statements that changed something.
     pub(super) done: usize,
     /// Statements that the settings leave out.
@@ -47,7 +49,7 @@ pub(super) struct Done {
 
 /// Does on the target what a statement did on the source: its entries, one for each schema that it changed.
 pub(super) async fn define(client: &Client, entries: &[SchemaEntry], ddl: &Ddl) -> Result<Done, Error> {
-    let mut done = Done::default();
+    let mut done = Done { tables: Some(HashSet::new()), ..Done::default() };
     if ddl.ignore {
         return Ok(done);
     }
@@ -56,6 +58,7 @@ pub(super) async fn define(client: &Client, entries: &[SchemaEntry], ddl: &Ddl) 
     for change in &changes {
         check_rewrite(change, entry)?;
     }
+    done.tables = touched(&changes);
     for statement in schema::statements(&changes) {
         if ddl.excluded.contains(&statement.kind) {
             done.left_out += 1;
@@ -103,6 +106,22 @@ fn read(entries: &[SchemaEntry]) -> Result<Vec<Change>, Error> {
         changes.extend(read.into_iter().filter(|change| !entry.left_out.contains(&change.oid.0)));
     }
     Ok(changes)
+}
+
+/// The tables of these changes. A type or a schema may be in any table.
+fn touched(changes: &[Change]) -> Option<HashSet<TableName>> {
+    let mut tables = HashSet::new();
+    for object in changes.iter().flat_map(|change| change.before.iter().chain(&change.after)) {
+        match object {
+            Object::Table(_) | Object::View(_) | Object::MaterializedView(_) => {
+                let name = object.name();
+                tables.insert(TableName::new(name.schema, name.name));
+            }
+            Object::Sequence(_) | Object::Function(_) => {}
+            Object::Schema(_) | Object::Extension(_) | Object::Type(_) => return None,
+        }
+    }
+    Some(tables)
 }
 
 /// A table whose rows got values that no statement gives them on the target.

@@ -1,6 +1,6 @@
 //! Running a plan: statements prepared once, sent ahead of the answers, counted.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -58,6 +58,11 @@ impl Statements {
         self.by_shape.clear();
     }
 
+    /// Those of some versions of tables.
+    pub(super) fn forget_some(&mut self, versions: &HashSet<usize>) {
+        self.by_shape.retain(|(table, ..), _| !versions.contains(table));
+    }
+
     /// Whether the session can be used no longer.
     pub(super) fn is_out_of_step(&self) -> bool {
         self.out_of_step.load(Ordering::Relaxed)
@@ -79,7 +84,7 @@ impl Statements {
             self.by_shape.clear();
         }
         let mut wanted: Vec<(usize, Shape, How, usize)> = Vec::new();
-        let mut seen = std::collections::HashSet::new();
+        let mut seen = HashSet::new();
         for (at, job) in plan.jobs.iter().enumerate() {
             let Job::Rows { table, shape, how, .. } = job else { continue };
             let key = (*table, shape.clone(), *how);

@@ -1,12 +1,12 @@
 //! One version of a source table bound to its target: which column goes where, and what finds a row.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use ::postgres::Client;
 use event::{Identity, Relation, ReplicaIdentity, TableName};
 
-use super::catalog::{self, Target, TargetColumn};
+use super::catalog::{self, Queries, Target, TargetColumn};
 use super::work::Work;
 use super::{Error, Problem};
 
@@ -139,6 +139,9 @@ pub(super) struct Tables {
     by_version: HashMap<(usize, Option<Vec<usize>>), usize>,
     /// A table has triggers that fire whatever the session's role is.
     fires: bool,
+    /// The next table's place among targets.
+    next: usize,
+    queries: Option<Queries>,
 }
 
 impl Tables {
@@ -153,7 +156,16 @@ impl Tables {
 
     /// Forgets what is known of the target; statements made with it are void too.
     pub(super) fn forget(&mut self) {
-        *self = Self::default();
+        *self = Self { queries: self.queries.take(), ..Self::default() };
+    }
+
+    /// Forgets what is known of these tables. The answer are their versions.
+    pub(super) fn forget_some(&mut self, names: &HashSet<TableName>) -> HashSet<usize> {
+        self.targets.retain(|name, _| !names.contains(name));
+        let all = &self.all;
+        let is_of = |at: &usize| all.get(*at).is_some_and(|table| names.contains(table.name()));
+        self.by_version.retain(|_, at| !is_of(at));
+        (0..all.len()).filter(is_of).collect()
     }
 
     /// Reads those that are not known yet.
@@ -172,9 +184,14 @@ impl Tables {
         if missing.is_empty() {
             return Ok(());
         }
-        for target in catalog::read(client, &missing).await? {
+        let queries = match &self.queries {
+            Some(queries) => queries.clone(),
+            None => self.queries.insert(Queries::prepare(client).await?).clone(),
+        };
+        for target in catalog::read(client, &queries, &missing).await? {
             self.fires |= target.fires;
-            let place = self.targets.len();
+            let place = self.next;
+            self.next += 1;
             self.targets.insert(target.name.clone(), (place, Arc::new(target)));
         }
         Ok(())
