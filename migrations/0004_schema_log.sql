@@ -31,6 +31,7 @@ CREATE TABLE pgstream.schema_log (
     statement_id   pgstream.xid NOT NULL,
     part           integer NOT NULL,
     parts          integer NOT NULL,
+    failed         text,
     transaction_id xid8 NOT NULL DEFAULT pg_current_xact_id(),
     lsn            pg_lsn NOT NULL DEFAULT pg_current_wal_insert_lsn()
 );
@@ -46,6 +47,8 @@ COMMENT ON COLUMN pgstream.schema_log.changes IS 'The objects that changed: thei
 COMMENT ON COLUMN pgstream.schema_log.statement IS 'The text that the client sent, which may be more than the statement; its first 16,384 characters.';
 COMMENT ON COLUMN pgstream.schema_log.lsn IS 'Where the source''s log was when the row was written.';
 COMMENT ON COLUMN pgstream.schema_log.part IS 'A statement that changes several schemas has as many rows: this is row `part` of `parts`.';
+
+COMMENT ON COLUMN pgstream.schema_log.failed IS 'The statement could not be described: the SQLSTATE. It took effect all the same.';
 
 -- Tables that the statement at work rewrites, and why: 1 persistence, 2 default of a new column, 4 type, 8 access method.
 CREATE TABLE pgstream.rewritten (
@@ -554,6 +557,11 @@ BEGIN
         END IF;
     END IF;
     PERFORM pgstream.record(classes, oids, TG_TAG, current_query(), logged);
+EXCEPTION WHEN OTHERS THEN
+    -- Whoever changes a schema is not to be stopped by us; whoever follows the log is.
+    RAISE WARNING 'pgstream could not describe what % did: % (%)', TG_TAG, SQLERRM, SQLSTATE;
+    INSERT INTO pgstream.schema_log (schema_name, changes, command_tag, statement, statement_id, part, parts, failed)
+    VALUES ('', '[]', TG_TAG, left(current_query(), 16384), pgstream.xid(), 1, 1, SQLSTATE);
 END $$;
 
 REVOKE ALL ON ALL TABLES IN SCHEMA pgstream FROM PUBLIC;

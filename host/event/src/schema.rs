@@ -19,6 +19,8 @@ pub struct SchemaEntry {
     pub parts: u32,
     /// What changed: JSON, as the source wrote it.
     pub changes: String,
+    /// The source could not describe the change: the SQLSTATE of its try.
+    pub failed: Option<String>,
     /// Oids of tables that are not replicated: what happens to them is nobody's business.
     pub left_out: Vec<u32>,
 }

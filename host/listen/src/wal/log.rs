@@ -65,6 +65,7 @@ pub(crate) fn read(table: &Relation, row: &[Value<'_>]) -> Option<SchemaEntry> {
         part: value("part")?.parse().ok()?,
         parts: value("parts")?.parse().ok()?,
         changes: value("changes")?,
+        failed: value("failed"),
         left_out: Vec::new(),
     })
 }
@@ -80,6 +81,7 @@ pub(crate) fn seen(before: &Relation, after: &Relation) -> Option<SchemaEntry> {
         part: 1,
         parts: 1,
         changes: schema::seen(before, after)?,
+        failed: None,
         left_out: Vec::new(),
     })
 }
@@ -110,6 +112,7 @@ pub(crate) async fn of_new_table(client: &Client, xid: u32, oid: u32) -> Result<
         part: row.get::<_, i32>(5).unsigned_abs(),
         parts: row.get::<_, i32>(6).unsigned_abs(),
         changes: row.get(7),
+        failed: None,
         left_out: Vec::new(),
     });
     Ok(entries.collect())

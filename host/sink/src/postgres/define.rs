@@ -54,36 +54,30 @@ pub(super) async fn define(client: &Client, entries: &[SchemaEntry], ddl: &Ddl) 
         return Ok(done);
     }
     let Some(entry) = entries.first() else { return Ok(done) };
+    if let Some((entry, sqlstate)) = entries.iter().find_map(|entry| Some((entry, entry.failed.clone()?))) {
+        let (version, command) = (entry.version, entry.command_tag.clone());
+        return Err(Error::Undescribed { version, command, sqlstate });
+    }
     let changes = read(entries)?;
     for change in &changes {
         check_rewrite(change, entry)?;
     }
     done.tables = touched(&changes);
+    let mut wanted = Vec::new();
     for statement in schema::statements(&changes) {
-        if ddl.excluded.contains(&statement.kind) {
+        if is_wanted(&statement, entry, ddl)? {
+            wanted.push(statement);
+        } else {
             done.left_out += 1;
-            continue;
         }
-        if statement.effect == Effect::Destroy {
-            match ddl.destructive {
-                Destructive::Apply => {}
-                Destructive::Keep => {
-                    done.left_out += 1;
-                    tracing::warn!(kind = %statement.kind, subject = statement.subject, "kept on the target");
-                    continue;
-                }
-                Destructive::Stop => {
-                    return Err(Error::Destructive {
-                        schema: entry.schema.clone(),
-                        version: entry.version,
-                        command: entry.command_tag.clone(),
-                        kind: statement.kind.name(),
-                        subject: statement.subject,
-                    });
-                }
-            }
-        }
-        if run(client, &statement, entry).await? {
+    }
+    if all(client, &wanted).await? {
+        done.done = wanted.len();
+        done.settles_at_commit = wanted.iter().any(|statement| statement.settles_at_commit);
+        return Ok(done);
+    }
+    for statement in &wanted {
+        if run(client, statement, entry).await? {
             done.done += 1;
             done.settles_at_commit |= statement.settles_at_commit;
         } else {
@@ -91,6 +85,49 @@ pub(super) async fn define(client: &Client, entries: &[SchemaEntry], ddl: &Ddl) 
         }
     }
     Ok(done)
+}
+
+/// Whether the settings want a statement.
+fn is_wanted(statement: &Statement, entry: &SchemaEntry, ddl: &Ddl) -> Result<bool, Error> {
+    if ddl.excluded.contains(&statement.kind) {
+        return Ok(false);
+    }
+    match ddl.destructive {
+        _ if statement.effect != Effect::Destroy => Ok(true),
+        Destructive::Apply => Ok(true),
+        Destructive::Keep => {
+            tracing::warn!(kind = %statement.kind, subject = statement.subject, "kept on the target");
+            Ok(false)
+        }
+        Destructive::Stop => Err(Error::Destructive {
+            schema: entry.schema.clone(),
+            version: entry.version,
+            command: entry.command_tag.clone(),
+            kind: statement.kind.name(),
+            subject: statement.subject.clone(),
+        }),
+    }
+}
+
+/// All statements at once, in one journey; false, with nothing done, if one of them fails.
+async fn all(client: &Client, statements: &[Statement]) -> Result<bool, Error> {
+    if statements.is_empty() {
+        return Ok(true);
+    }
+    let texts: Vec<&str> = statements.iter().map(|statement| statement.sql.as_str()).collect();
+    let sql = format!("SAVEPOINT ddl;\n{};\nRELEASE SAVEPOINT ddl", texts.join(";\n"));
+    let Err(error) = client.batch_execute(&sql).await else { return Ok(true) };
+    if call_of(&error) == Call::Reconnect {
+        return Err(lost(&error));
+    }
+    back(client).await?;
+    Ok(false)
+}
+
+/// Back to where the statement began.
+async fn back(client: &Client) -> Result<(), Error> {
+    let sql = "ROLLBACK TO SAVEPOINT ddl; RELEASE SAVEPOINT ddl";
+    client.batch_execute(sql).await.map_err(|error| lost(&error))
 }
 
 /// The changes of all entries, without tables that are not replicated.
@@ -167,7 +204,7 @@ fn gives_values(change: &Change) -> bool {
 
 /// Runs a statement; false if what it makes is there already, or what it removes is gone.
 async fn run(client: &Client, statement: &Statement, entry: &SchemaEntry) -> Result<bool, Error> {
-    let in_savepoint = format!("SAVEPOINT ddl; {}; RELEASE SAVEPOINT ddl", statement.sql);
+    let in_savepoint = format!("SAVEPOINT ddl;\n{};\nRELEASE SAVEPOINT ddl", statement.sql);
     let Err(error) = client.batch_execute(&in_savepoint).await else { return Ok(true) };
     match call_of(&error) {
         Call::Reconnect => return Err(lost(&error)),
@@ -176,8 +213,7 @@ async fn run(client: &Client, statement: &Statement, entry: &SchemaEntry) -> Res
         Call::LookAgain | Call::Exact => {}
     }
     if is_done_already(statement.effect, &error) {
-        let back = "ROLLBACK TO SAVEPOINT ddl; RELEASE SAVEPOINT ddl";
-        client.batch_execute(back).await.map_err(|error| lost(&error))?;
+        back(client).await?;
         tracing::warn!(
             kind = %statement.kind, subject = statement.subject, reason = describe(&error),
             "the target is so already, or has it in another shape"

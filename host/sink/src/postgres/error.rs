@@ -140,6 +140,24 @@ pub enum Error {
         /// What to do.
         remedy: String,
     },
+    /// The source could not describe a change of its schema.
+    #[error(
+        "version {version} of the schema log: the source could not describe what {command} did (SQLSTATE {sqlstate})"
+    )]
+    #[diagnostic(
+        code(sink::postgres::undescribed),
+        help(
+            "see the statement in pgstream.schema_log; make the change on the target by hand, bring the log up to date (SELECT pgstream.refresh_schema('name') on the source), then run with `ignore_ddl: true` past this version"
+        )
+    )]
+    Undescribed {
+        /// Its version in pgstream.schema_log.
+        version: u64,
+        /// What the statement on the source was.
+        command: String,
+        /// Why.
+        sqlstate: String,
+    },
     /// A change that would remove rows or values of the target.
     #[error("version {version} of schema `{schema}` ({command}) removes {kind} {subject} with what is in it")]
     #[diagnostic(
@@ -295,6 +313,7 @@ impl Error {
             | Self::Fenced { .. }
             | Self::Row { .. }
             | Self::Schema { .. }
+            | Self::Undescribed { .. }
             | Self::Destructive { .. }
             | Self::Rewritten { .. }
             | Self::UnreadableSchema { .. }

@@ -304,3 +304,20 @@ async fn a_role_that_may_not_cannot_forge_a_change_of_the_schema() {
     assert_eq!(rig.server.value("target", "SELECT to_regclass('ours') IS NULL").await.unwrap(), "t");
     rig.drain(pgstream).await.unwrap();
 }
+
+#[tokio::test]
+async fn a_change_that_cannot_be_described_takes_effect_on_the_source_and_stops_the_stream() {
+    let rig = Rig::start(15, "CREATE TABLE t (id int PRIMARY KEY)", "").await.unwrap();
+    let pgstream = rig.run().unwrap();
+    rig.source("ALTER TABLE pgstream.objects RENAME COLUMN document TO broken").await.unwrap();
+    rig.source("ALTER TABLE t ADD COLUMN v text").await.unwrap();
+    rig.source("INSERT INTO t VALUES (1, 'one')").await.unwrap();
+    let done = pgstream.finish(PATIENCE).await.unwrap();
+    assert_eq!(done.code(), Some(1), "{}", done.stderr);
+    assert!(
+        done.stderr.contains("sink::postgres::undescribed") && done.stderr.contains("ALTER TABLE"),
+        "{}",
+        done.stderr
+    );
+    assert_eq!(rig.server.value("source", "SELECT count(*) FROM t WHERE v = 'one'").await.unwrap(), "1");
+}
