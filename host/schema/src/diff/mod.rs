@@ -3,42 +3,50 @@
 //! Each object gives statements with a place in the order ([`Step`]). Within a step the order of needs is kept: what is made
 //! is made after what it needs, what goes goes before what it needs.
 
+mod context;
 mod objects;
 mod parts;
-mod renames;
 mod table;
 mod types;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use self::context::Context;
+
 use crate::document::{Object, Oid};
 use crate::log::Change;
 use crate::statement::{Effect, Kind, Statement};
 
-/// The order of statements.
+/// The order of statements: what goes first, by its old name; then names; then what comes, by its new name. Types go last,
+/// since columns leave them only when they get another one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Step {
     /// Schemas are made and renamed.
     Schemas,
     /// Extensions are made and moved.
     Extensions,
-    /// Objects get their new schemas and names.
-    Names,
-    /// Foreign keys go: no key that they refer to can go before.
+    /// Foreign keys: no key that they refer to can go before.
     DropForeignKeys,
-    /// Triggers, policies and rules go.
+    /// Triggers, policies and rules.
     DropAttached,
-    /// Views go, the last one made first.
+    /// The last one made first.
     DropViews,
+    /// Columns let go of what may go after them: defaults, identity, expressions.
+    Loosen,
     /// Constraints, indexes and statistics of tables that stay.
     DropParts,
-    /// Partitions are let go before their tables go.
+    /// Partitions and heirs are let go.
     Detach,
-    /// Tables go, and columns.
-    DropTables,
     DropColumns,
-    /// Functions, sequences and types go.
+    DropTables,
+    /// Functions and sequences.
     DropRest,
+    /// Names that others need are given up for the time being.
+    Aside,
+    /// Objects get their new schemas and names.
+    Names,
+    /// And columns that had to give theirs up for each other.
+    Columns,
     /// Objects are made and changed, in the order of their needs.
     Make,
     /// Sequences go with their columns from here on.
@@ -50,6 +58,7 @@ enum Step {
     Attached,
     /// Comments, replica identity and the like.
     Rest,
+    DropTypes,
     DropExtensions,
     DropSchemas,
 }
@@ -87,11 +96,9 @@ impl Out<'_> {
 #[must_use]
 pub fn statements(changes: &[Change]) -> Vec<Statement> {
     let mut found = Vec::new();
-    let renamed = renames::schemas(changes);
+    let context = Context::of(changes);
     let made = ranks(changes, |change| change.after.as_ref());
     let gone = ranks(changes, |change| change.before.as_ref());
-    let removed: HashSet<Oid> =
-        changes.iter().filter(|change| change.after.is_none()).map(|change| change.oid).collect();
     for change in changes {
         let Some(object) = change.object() else { continue };
         let rank = match &change.after {
@@ -105,7 +112,7 @@ pub fn statements(changes: &[Change]) -> Vec<Statement> {
             kind: object.kind(),
             subject: object.name().to_string(),
         };
-        objects::change(change, &renamed, &removed, out);
+        objects::change(change, &context, out);
     }
     // Stable: what one object gives for a step stays in its order.
     found.sort_by_key(|(step, rank, _)| (*step, *rank));
@@ -115,22 +122,31 @@ pub fn statements(changes: &[Change]) -> Vec<Statement> {
 /// The changes from one state of objects to another.
 #[must_use]
 pub fn between(before: &[Object], after: &[Object]) -> Vec<Change> {
-    let mut old: HashMap<(std::mem::Discriminant<Object>, Oid), &Object> =
-        before.iter().map(|object| ((std::mem::discriminant(object), object.oid()), object)).collect();
+    let key = |object: &Object| (std::mem::discriminant(object), object.oid());
+    let mut old: HashMap<_, &Object> = before.iter().map(|object| (key(object), object)).collect();
     let mut changes = Vec::new();
+    let mut same = Vec::new();
     for object in after {
-        let was = old.remove(&(std::mem::discriminant(object), object.oid()));
-        if was != Some(object) {
-            changes.push(change(was.cloned(), object.clone()));
+        match old.remove(&key(object)) {
+            Some(was) if was == object => same.push(object),
+            was => changes.push(change(was.cloned(), object.clone())),
         }
     }
-    for object in before {
-        if old.contains_key(&(std::mem::discriminant(object), object.oid())) {
-            let gone = change(Some(object.clone()), object.clone());
-            changes.push(Change { after: None, ..gone });
-        }
+    for object in before.iter().filter(|object| old.contains_key(&key(object))) {
+        changes.push(Change { after: None, ..change(Some(object.clone()), object.clone()) });
     }
-    changes
+    // A view that is the same stands in the way of what it is made of.
+    loop {
+        let disturbed = Context::of(&changes).disturbed;
+        let (in_the_way, rest): (Vec<&Object>, Vec<&Object>) = same.into_iter().partition(|object| {
+            matches!(object, Object::View(_)) && object.needs().iter().any(|oid| disturbed.contains(oid))
+        });
+        same = rest;
+        if in_the_way.is_empty() {
+            return changes;
+        }
+        changes.extend(in_the_way.into_iter().map(|view| change(Some(view.clone()), view.clone())));
+    }
 }
 
 fn change(before: Option<Object>, after: Object) -> Change {

@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-use super::renames::Renamed;
+use super::context::Context;
 use super::{Out, Step, parts, table, types};
 use crate::document::{Extension, Function, Namespace, Object, Oid, Sequence, View};
 use crate::log::Change;
@@ -11,70 +11,66 @@ use crate::name::{Name, ident, literal, nullable};
 use crate::statement::Effect;
 
 /// Everything about one change.
-pub(super) fn change(change: &Change, renamed: &Renamed, removed: &HashSet<Oid>, out: &mut Out<'_>) {
+pub(super) fn change(change: &Change, context: &Context, out: &mut Out<'_>) {
     match (&change.before, &change.after) {
-        (None, Some(Object::Schema(after))) => make_schema(after, out),
+        (None, Some(Object::Schema(after))) => make_schema(after, context, out),
         (Some(Object::Schema(before)), Some(Object::Schema(after))) => change_schema(before, after, out),
+        (Some(Object::Schema(before)), None) if context.remade.contains_key(&before.name) => {}
         (Some(Object::Schema(before)), None) => {
-            let sql = format!("DROP SCHEMA {}", ident(renamed.now(&before.name)));
+            let sql = format!("DROP SCHEMA {}", ident(context.now(&before.name)));
             out.push(Step::DropSchemas, Effect::Remove, sql);
         }
         (None, Some(Object::Extension(after))) => make_extension(after, out),
         (Some(Object::Extension(before)), Some(Object::Extension(after))) => {
-            change_extension(before, after, renamed, out);
+            change_extension(before, after, context, out);
         }
         (Some(Object::Extension(before)), None) => {
             out.push(Step::DropExtensions, Effect::Remove, format!("DROP EXTENSION {}", ident(&before.name)));
         }
         (None, Some(Object::Table(after))) => table::make(after, out),
         (Some(Object::Table(before)), Some(Object::Table(after))) => {
-            table::change(before, after, &change.missing, renamed, out)
+            table::change(before, after, rows(change), context, out)
         }
-        (Some(Object::Table(before)), None) => table::remove(before, renamed, removed, out),
+        (Some(Object::Table(before)), None) => table::remove(before, context, out),
         (None, Some(Object::View(after))) => make_view(after, out),
-        (Some(Object::View(before)), Some(Object::View(after))) => change_view(before, after, renamed, out),
+        (Some(Object::View(before)), Some(Object::View(after))) => change_view(before, after, context, out),
         (None, Some(Object::MaterializedView(after))) => make_materialized(after, out),
         (Some(Object::MaterializedView(before)), Some(Object::MaterializedView(after))) => {
-            change_materialized(before, after, renamed, out);
+            change_materialized(before, after, context, out);
         }
         (Some(Object::View(before)), None) => {
             out.push(
                 Step::DropViews,
                 Effect::Remove,
-                format!("DROP VIEW {}", was(renamed, &before.schema, &before.name)),
+                format!("DROP VIEW {}", context.was(&before.schema, &before.name)),
             );
         }
         (Some(Object::MaterializedView(before)), None) => {
-            let name = was(renamed, &before.schema, &before.name);
+            let name = context.was(&before.schema, &before.name);
             out.push(Step::DropViews, Effect::Remove, format!("DROP MATERIALIZED VIEW {name}"));
         }
         (None, Some(Object::Sequence(after))) => make_sequence(after, out),
         (Some(Object::Sequence(before)), Some(Object::Sequence(after))) => {
-            change_sequence(before, after, renamed, out)
+            change_sequence(before, after, context, out)
         }
         (Some(Object::Sequence(before)), None) => {
             // It goes with the table that it belongs to.
-            let goes_with = before.owned_by.as_ref().is_some_and(|owner| removed.contains(&owner.oid));
+            let goes_with =
+                before.owned_by.as_ref().is_some_and(|owner| context.removed.contains(&owner.oid));
             if !goes_with {
-                let name = was(renamed, &before.schema, &before.name);
+                let name = context.was(&before.schema, &before.name);
                 out.push(Step::DropRest, Effect::Remove, format!("DROP SEQUENCE IF EXISTS {name}"));
             }
         }
         (None, Some(Object::Type(after))) => types::make(after, out),
-        (Some(Object::Type(before)), Some(Object::Type(after))) => types::change(before, after, renamed, out),
-        (Some(Object::Type(before)), None) => {
-            out.push(
-                Step::DropRest,
-                Effect::Remove,
-                format!("DROP TYPE {}", was(renamed, &before.schema, &before.name)),
-            );
-        }
+        (Some(Object::Type(before)), Some(Object::Type(after))) => types::change(before, after, context, out),
+        (Some(Object::Type(before)), None) => types::remove(before, context, out),
         (None, Some(Object::Function(after))) => make_function(after, out),
         (Some(Object::Function(before)), Some(Object::Function(after))) => {
-            change_function(before, after, renamed, out)
+            change_function(before, after, context, out)
         }
         (Some(Object::Function(before)), None) => {
-            let name = was(renamed, &before.schema, &before.name);
+            let name = context.was(&before.schema, &before.name);
             out.push(Step::DropRest, Effect::Remove, format!("DROP ROUTINE {name}({})", arguments(before)));
         }
         // An oid is of one kind for life; and nothing that becomes nothing is no change.
@@ -82,9 +78,9 @@ pub(super) fn change(change: &Change, renamed: &Renamed, removed: &HashSet<Oid>,
     }
 }
 
-/// The name of before, in the schema as it is called now.
-pub(super) fn was(renamed: &Renamed, schema: &str, name: &str) -> Name {
-    Name::new(renamed.now(schema), name)
+fn rows(change: &Change) -> table::Rows<'_> {
+    let none = change.rewritten.is_some_and(|rewrite| rewrite.type_changed && rewrite.empty);
+    table::Rows { missing: &change.missing, none }
 }
 
 /// `ALTER what ... SET SCHEMA` and `RENAME TO`, as far as they are needed.
@@ -101,6 +97,31 @@ pub(super) fn rename(what: &str, before: &Name, after: &Name, arguments: &str, o
     }
 }
 
+/// As [`rename`], for what shares its names with others: where another object still has the new name, or is to get the
+/// old one, a name of its own comes in between.
+pub(super) fn rename_among(
+    what: &str,
+    oid: Oid,
+    before: &Name,
+    after: &Name,
+    context: &Context,
+    out: &mut Out<'_>,
+) {
+    let in_the_way = context.was_anothers(after, oid) || context.will_be_anothers(before, oid);
+    if before == after || !in_the_way {
+        return rename(what, before, after, "", out);
+    }
+    let between = aside(oid, before);
+    let sql = format!("ALTER {what} {before} RENAME TO {}", ident(&between.name));
+    out.push(Step::Aside, Effect::Alter, sql);
+    rename(what, &between, after, "", out);
+}
+
+/// A name that nobody else has.
+pub(super) fn aside(oid: Oid, name: &Name) -> Name {
+    Name::new(&name.schema, &format!("pgstream_aside_{}", oid.0))
+}
+
 /// `COMMENT ON`, if it differs.
 pub(super) fn comment(on: &str, before: Option<&str>, after: Option<&str>, out: &mut Out<'_>) {
     if before != after {
@@ -108,7 +129,11 @@ pub(super) fn comment(on: &str, before: Option<&str>, after: Option<&str>, out: 
     }
 }
 
-fn make_schema(after: &Namespace, out: &mut Out<'_>) {
+fn make_schema(after: &Namespace, context: &Context, out: &mut Out<'_>) {
+    if let Some(old) = context.remade.get(&after.name) {
+        let on = format!("SCHEMA {}", ident(&after.name));
+        return comment(&on, old.as_deref(), after.comment.as_deref(), out);
+    }
     out.push(Step::Schemas, Effect::Create, format!("CREATE SCHEMA {}", ident(&after.name)));
     comment(&format!("SCHEMA {}", ident(&after.name)), None, after.comment.as_deref(), out);
 }
@@ -132,9 +157,9 @@ fn make_extension(after: &Extension, out: &mut Out<'_>) {
     out.push(Step::Extensions, Effect::Create, sql);
 }
 
-fn change_extension(before: &Extension, after: &Extension, renamed: &Renamed, out: &mut Out<'_>) {
+fn change_extension(before: &Extension, after: &Extension, context: &Context, out: &mut Out<'_>) {
     let name = ident(&after.name);
-    if renamed.now(&before.schema) != after.schema {
+    if context.now(&before.schema) != after.schema {
         out.push(
             Step::Extensions,
             Effect::Alter,
@@ -168,20 +193,20 @@ fn make_view(after: &View, out: &mut Out<'_>) {
     finish_view(None, after, out);
 }
 
-fn change_view(before: &View, after: &View, renamed: &Renamed, out: &mut Out<'_>) {
+fn change_view(before: &View, after: &View, context: &Context, out: &mut Out<'_>) {
     let same = |(old, new): (&crate::document::ViewColumn, &crate::document::ViewColumn)| {
         old.type_name == new.type_name && old.name == new.name
     };
-    let (name, old_name) =
-        (Name::new(&after.schema, &after.name), was(renamed, &before.schema, &before.name));
+    let (name, old_name) = (Name::new(&after.schema, &after.name), context.was(&before.schema, &before.name));
     // Columns may be renamed by a statement of their own; else a view takes new ones at its end only.
-    let types_kept = before.columns.len() <= after.columns.len()
+    let types_kept = !context.disturbed.contains(&after.oid)
+        && before.columns.len() <= after.columns.len()
         && before.columns.iter().zip(&after.columns).all(|(old, new)| old.type_name == new.type_name);
     if !types_kept {
         out.push(Step::DropViews, Effect::Remove, format!("DROP VIEW {old_name}"));
         return make_view(after, out);
     }
-    rename("VIEW", &old_name, &name, "", out);
+    rename_among("VIEW", after.oid, &old_name, &name, context, out);
     for (old, new) in before.columns.iter().zip(&after.columns) {
         if !same((old, new)) {
             let (old, new) = (ident(&old.name), ident(&new.name));
@@ -192,10 +217,11 @@ fn change_view(before: &View, after: &View, renamed: &Renamed, out: &mut Out<'_>
         out.push(Step::Make, Effect::Alter, create_view(after));
     }
     parts::change_options(&format!("VIEW {name}"), &before.options, &after.options, out);
-    finish_view(Some(before), after, out);
+    finish_view(Some((before, &old_name)), after, out);
 }
 
-fn finish_view(before: Option<&View>, after: &View, out: &mut Out<'_>) {
+fn finish_view(before: Option<(&View, &Name)>, after: &View, out: &mut Out<'_>) {
+    let (before, old_name) = before.unzip();
     let name = Name::new(&after.schema, &after.name).to_string();
     let old_columns = before.map(|before| before.columns.as_slice()).unwrap_or_default();
     for (at, column) in after.columns.iter().enumerate() {
@@ -215,8 +241,9 @@ fn finish_view(before: Option<&View>, after: &View, out: &mut Out<'_>) {
     }
     let none = (&[][..], &[][..]);
     let (old_triggers, old_rules) = before.map_or(none, |before| (&before.triggers, &before.rules));
-    parts::triggers(&name, "VIEW", old_triggers, &after.triggers, out);
-    parts::rules(&name, old_rules, &after.rules, out);
+    let old_name = old_name.map_or_else(|| name.clone(), Name::to_string);
+    parts::triggers((&old_name, &name), "VIEW", old_triggers, &after.triggers, out);
+    parts::rules((&old_name, &name), old_rules, &after.rules, out);
     let old_comment = before.and_then(|before| before.comment.as_deref());
     comment(&format!("VIEW {name}"), old_comment, after.comment.as_deref(), out);
 }
@@ -237,9 +264,10 @@ fn make_materialized(after: &View, out: &mut Out<'_>) {
     finish_materialized(None, after, out);
 }
 
-fn change_materialized(before: &View, after: &View, renamed: &Renamed, out: &mut Out<'_>) {
+fn change_materialized(before: &View, after: &View, context: &Context, out: &mut Out<'_>) {
     let name = Name::new(&after.schema, &after.name);
-    rename("MATERIALIZED VIEW", &was(renamed, &before.schema, &before.name), &name, "", out);
+    let old_name = context.was(&before.schema, &before.name);
+    rename_among("MATERIALIZED VIEW", after.oid, &old_name, &name, context, out);
     for (old, new) in before.columns.iter().zip(&after.columns).filter(|(old, new)| old.name != new.name) {
         let (old, new) = (ident(&old.name), ident(&new.name));
         out.push(
@@ -249,13 +277,16 @@ fn change_materialized(before: &View, after: &View, renamed: &Renamed, out: &mut
         );
     }
     parts::change_options(&format!("MATERIALIZED VIEW {name}"), &before.options, &after.options, out);
-    finish_materialized(Some(before), after, out);
+    finish_materialized(Some((before, &old_name)), after, out);
 }
 
-fn finish_materialized(before: Option<&View>, after: &View, out: &mut Out<'_>) {
+fn finish_materialized(before: Option<(&View, &Name)>, after: &View, out: &mut Out<'_>) {
+    let (before, old_name) = before.unzip();
     let name = Name::new(&after.schema, &after.name).to_string();
     let old_indexes = before.map(|before| before.indexes.as_slice()).unwrap_or_default();
-    parts::indexes(&name, &after.schema, old_indexes, &after.indexes, &HashSet::new(), out);
+    let new_name = Name::new(&after.schema, &after.name);
+    let old_name = old_name.unwrap_or(&new_name);
+    parts::indexes((old_name, &new_name), old_indexes, &after.indexes, &HashSet::new(), out);
     for (at, column) in after.columns.iter().enumerate() {
         let old =
             before.and_then(|before| before.columns.get(at)).and_then(|column| column.metadata.as_deref());
@@ -304,23 +335,30 @@ fn make_sequence(after: &Sequence, out: &mut Out<'_>) {
     comment(&format!("SEQUENCE {name}"), None, after.comment.as_deref(), out);
 }
 
-fn change_sequence(before: &Sequence, after: &Sequence, renamed: &Renamed, out: &mut Out<'_>) {
+fn change_sequence(before: &Sequence, after: &Sequence, context: &Context, out: &mut Out<'_>) {
     let name = Name::new(&after.schema, &after.name);
-    let mut old_name = was(renamed, &before.schema, &before.name);
+    let mut old_name = context.was(&before.schema, &before.name);
     // It moves with the table that it belongs to.
     if before.owned_by.is_some()
         && before.owned_by.as_ref().map(|it| it.oid) == after.owned_by.as_ref().map(|it| it.oid)
     {
         old_name.schema.clone_from(&after.schema);
     }
-    rename("SEQUENCE", &old_name, &name, "", out);
+    rename_among("SEQUENCE", after.oid, &old_name, &name, context, out);
     if sequence_options(before) != sequence_options(after) {
         out.push(Step::Make, Effect::Alter, format!("ALTER SEQUENCE {name} {}", sequence_options(after)));
     }
     let place = |it: &Sequence| it.owned_by.as_ref().map(|owner| (owner.oid, owner.attnum));
     if place(before) != place(after) {
-        let step = if after.owned_by.is_some() { Step::OwnSequences } else { Step::DropParts };
-        out.push(step, Effect::Alter, format!("ALTER SEQUENCE {name} OWNED BY {}", owned_by(after)));
+        if before.owned_by.is_some() {
+            // It would go with what it belonged to.
+            let old_name = context.was(&before.schema, &before.name);
+            out.push(Step::Loosen, Effect::Alter, format!("ALTER SEQUENCE {old_name} OWNED BY NONE"));
+        }
+        if after.owned_by.is_some() {
+            let sql = format!("ALTER SEQUENCE {name} OWNED BY {}", owned_by(after));
+            out.push(Step::OwnSequences, Effect::Alter, sql);
+        }
     }
     if before.unlogged != after.unlogged {
         let logged = if after.unlogged { "UNLOGGED" } else { "LOGGED" };
@@ -344,11 +382,11 @@ fn make_function(after: &Function, out: &mut Out<'_>) {
     comment(&on, None, after.comment.as_deref(), out);
 }
 
-fn change_function(before: &Function, after: &Function, renamed: &Renamed, out: &mut Out<'_>) {
+fn change_function(before: &Function, after: &Function, context: &Context, out: &mut Out<'_>) {
     let name = Name::new(&after.schema, &after.name);
     rename(
         "ROUTINE",
-        &was(renamed, &before.schema, &before.name),
+        &context.was(&before.schema, &before.name),
         &name,
         &format!("({})", arguments(after)),
         out,

@@ -88,16 +88,16 @@ pub(super) fn change_options(what: &str, before: &[String], after: &[String], ou
 
 /// Indexes that are no part of a constraint. `adopted` are those that a new constraint takes over.
 pub(super) fn indexes(
-    table: &str,
-    schema: &str,
+    (old_table, table): (&Name, &Name),
     before: &[Index],
     after: &[Index],
     adopted: &HashSet<Oid>,
     out: &mut Out<'_>,
 ) {
     let kind = Kind::Index;
+    let (old_schema, schema) = (old_table.schema.as_str(), table.schema.as_str());
     for old in gone(before, after).filter(|old| old.constraint.is_none() && old.parent.is_none()) {
-        let sql = format!("DROP INDEX {}", Name::new(schema, &old.name));
+        let sql = format!("DROP INDEX {}", Name::new(old_schema, &old.name));
         out.push_of(Step::DropParts, kind, Effect::Remove, sql);
     }
     for new in after {
@@ -133,7 +133,12 @@ pub(super) fn indexes(
         comment(&format!("INDEX {name}"), old_comment, new.comment.as_deref(), out);
     }
     if before.iter().any(|old| old.clustered) && !after.iter().any(|new| new.clustered) {
-        out.push_of(Step::DropParts, kind, Effect::Alter, format!("ALTER TABLE {table} SET WITHOUT CLUSTER"));
+        out.push_of(
+            Step::DropParts,
+            kind,
+            Effect::Alter,
+            format!("ALTER TABLE {old_table} SET WITHOUT CLUSTER"),
+        );
     }
 }
 
@@ -156,7 +161,7 @@ fn create_index(index: &Index) -> String {
 
 /// Constraints of a table, foreign keys or others. The answer are the indexes that new ones take over.
 pub(super) fn constraints(
-    table: &str,
+    (old_table, table): (&Name, &Name),
     before: (&[Constraint], &[Index]),
     after: (&[Constraint], &[Index]),
     (dropping, adding): (Step, Step),
@@ -166,7 +171,7 @@ pub(super) fn constraints(
     let ((before, old_indexes), (after, new_indexes)) = (before, after);
     let mut adopted = HashSet::new();
     for old in gone(before, after).filter(|old| !old.inherited) {
-        let sql = format!("ALTER TABLE {table} DROP CONSTRAINT {}", ident(&old.name));
+        let sql = format!("ALTER TABLE {old_table} DROP CONSTRAINT {}", ident(&old.name));
         out.push_of(dropping, kind, Effect::Remove, sql);
     }
     for new in after {
@@ -244,11 +249,17 @@ fn enabling(enabled: Option<&str>) -> &'static str {
 }
 
 /// Triggers of a table or view.
-pub(super) fn triggers(on: &str, what: &str, before: &[Trigger], after: &[Trigger], out: &mut Out<'_>) {
+pub(super) fn triggers(
+    (old_on, on): (&str, &str),
+    what: &str,
+    before: &[Trigger],
+    after: &[Trigger],
+    out: &mut Out<'_>,
+) {
     let kind = Kind::Trigger;
-    let drop = |old: &Trigger| format!("DROP TRIGGER {} ON {on}", ident(&old.name));
     for old in gone(before, after) {
-        out.push_of(Step::DropAttached, kind, Effect::Remove, drop(old));
+        let sql = format!("DROP TRIGGER {} ON {old_on}", ident(&old.name));
+        out.push_of(Step::DropAttached, kind, Effect::Remove, sql);
     }
     for new in after {
         let old = old_of(before, new);
@@ -265,9 +276,9 @@ pub(super) fn triggers(on: &str, what: &str, before: &[Trigger], after: &[Trigge
                     out.push_of(Step::Attached, kind, Effect::Alter, sql);
                 }
                 // A constraint trigger cannot be replaced.
-                (Some(old), None) => {
-                    let renamed = Trigger { name: new.name.clone(), ..old.clone() };
-                    out.push_of(Step::Attached, kind, Effect::Remove, drop(&renamed));
+                (Some(_), None) => {
+                    let sql = format!("DROP TRIGGER {name} ON {on}");
+                    out.push_of(Step::Attached, kind, Effect::Remove, sql);
                     out.push_of(Step::Attached, kind, Effect::Create, new.definition.clone());
                 }
                 (None, _) => out.push_of(Step::Attached, kind, Effect::Create, new.definition.clone()),
@@ -283,10 +294,10 @@ pub(super) fn triggers(on: &str, what: &str, before: &[Trigger], after: &[Trigge
 }
 
 /// Rules of a table or view.
-pub(super) fn rules(on: &str, before: &[Rule], after: &[Rule], out: &mut Out<'_>) {
+pub(super) fn rules((old_on, on): (&str, &str), before: &[Rule], after: &[Rule], out: &mut Out<'_>) {
     let kind = Kind::Rule;
     for old in gone(before, after) {
-        let sql = format!("DROP RULE {} ON {on}", ident(&old.name));
+        let sql = format!("DROP RULE {} ON {old_on}", ident(&old.name));
         out.push_of(Step::DropAttached, kind, Effect::Remove, sql);
     }
     for new in after {
@@ -312,7 +323,7 @@ pub(super) fn rules(on: &str, before: &[Rule], after: &[Rule], out: &mut Out<'_>
 }
 
 /// Row security policies of a table.
-pub(super) fn policies(on: &str, before: &[Policy], after: &[Policy], out: &mut Out<'_>) {
+pub(super) fn policies((old_on, on): (&str, &str), before: &[Policy], after: &[Policy], out: &mut Out<'_>) {
     let kind = Kind::Policy;
     let roles = |policy: &Policy| {
         let each =
@@ -325,7 +336,7 @@ pub(super) fn policies(on: &str, before: &[Policy], after: &[Policy], out: &mut 
         using + &check
     };
     for old in gone(before, after) {
-        let sql = format!("DROP POLICY {} ON {on}", ident(&old.name));
+        let sql = format!("DROP POLICY {} ON {old_on}", ident(&old.name));
         out.push_of(Step::DropAttached, kind, Effect::Remove, sql);
     }
     for new in after {

@@ -1,16 +1,22 @@
 //! The statements of tables and their columns.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 
-use super::objects::{comment, rename, was};
-use super::renames::Renamed;
+use super::context::Context;
+use super::objects::{comment, rename_among};
 use super::{Out, Step, parts};
 use crate::document::{Column, Constraint, IdentitySequence, Oid, Table};
 use crate::name::{Name, ident, nullable};
 use crate::statement::{Effect, Kind};
 
-/// Values of new columns in rows that were there, by attribute number.
-type Missing = BTreeMap<i16, Option<String>>;
+/// What is known of the rows that a table had.
+#[derive(Clone, Copy)]
+pub(super) struct Rows<'a> {
+    /// Values of new columns in them, by attribute number.
+    pub(super) missing: &'a BTreeMap<i16, Option<String>>,
+    /// There was none: whatever a statement did to make values of one type from those of another, it did to no value.
+    pub(super) none: bool,
+}
 
 /// Storage by its letter.
 fn storage(letter: &str) -> &'static str {
@@ -142,11 +148,11 @@ fn inherited_column(table: &Name, it: &Column, out: &mut Out<'_>) {
 }
 
 /// A table that is gone, and what goes with it.
-pub(super) fn remove(before: &Table, renamed: &Renamed, removed: &HashSet<Oid>, out: &mut Out<'_>) {
-    let name = was(renamed, &before.schema, &before.name);
+pub(super) fn remove(before: &Table, context: &Context, out: &mut Out<'_>) {
+    let name = context.was(&before.schema, &before.name);
     // Two tables may refer to each other.
     for key in before.foreign_keys.iter().filter(|key| !key.inherited) {
-        if key.references.is_some_and(|oid| removed.contains(&oid) && oid != before.oid) {
+        if key.references.is_some_and(|oid| context.removed.contains(&oid) && oid != before.oid) {
             let sql = format!("ALTER TABLE {name} DROP CONSTRAINT {}", ident(&key.name));
             out.push_of(Step::DropForeignKeys, Kind::Constraint, Effect::Remove, sql);
         }
@@ -155,11 +161,12 @@ pub(super) fn remove(before: &Table, renamed: &Renamed, removed: &HashSet<Oid>, 
 }
 
 /// A table that is there.
-pub(super) fn change(before: &Table, after: &Table, missing: &Missing, renamed: &Renamed, out: &mut Out<'_>) {
+pub(super) fn change(before: &Table, after: &Table, rows: Rows<'_>, context: &Context, out: &mut Out<'_>) {
     let name = after.full_name();
-    rename("TABLE", &was(renamed, &before.schema, &before.name), &name, "", out);
-    partition(before, after, out);
-    columns(before, after, missing, out);
+    let old_name = context.was(&before.schema, &before.name);
+    rename_among("TABLE", after.oid, &old_name, &name, context, out);
+    partition(&old_name, before, after, out);
+    columns(&old_name, before, after, rows, out);
     if before.unlogged != after.unlogged {
         let logged = if after.unlogged { "UNLOGGED" } else { "LOGGED" };
         out.push(Step::Make, Effect::Alter, format!("ALTER TABLE {name} SET {logged}"));
@@ -184,18 +191,18 @@ pub(super) fn change(before: &Table, after: &Table, missing: &Missing, renamed: 
         &toast(&after.toast_options),
         out,
     );
-    finish(Some(before), after, out);
+    finish(Some((before, &old_name)), after, out);
 }
 
 /// Parents come and go.
-fn partition(before: &Table, after: &Table, out: &mut Out<'_>) {
+fn partition(old_name: &Name, before: &Table, after: &Table, out: &mut Out<'_>) {
     let name = after.full_name();
     let bound = |table: &Table| table.partition_bound.clone().unwrap_or_default();
     let same = before.partition_of.as_ref().map(|it| it.oid) == after.partition_of.as_ref().map(|it| it.oid)
         && bound(before) == bound(after);
     if !same {
         if let Some(parent) = &before.partition_of {
-            let sql = format!("ALTER TABLE {} DETACH PARTITION {name}", parent.full_name());
+            let sql = format!("ALTER TABLE {} DETACH PARTITION {old_name}", parent.full_name());
             out.push(Step::Detach, Effect::Alter, sql);
         }
         if let Some(parent) = &after.partition_of {
@@ -208,7 +215,7 @@ fn partition(before: &Table, after: &Table, out: &mut Out<'_>) {
         out.push(
             Step::Detach,
             Effect::Alter,
-            format!("ALTER TABLE {name} NO INHERIT {}", parent.full_name()),
+            format!("ALTER TABLE {old_name} NO INHERIT {}", parent.full_name()),
         );
     }
     for parent in after.inherits.iter().filter(|parent| !has(before, parent.oid)) {
@@ -216,31 +223,44 @@ fn partition(before: &Table, after: &Table, out: &mut Out<'_>) {
     }
 }
 
-fn columns(before: &Table, after: &Table, missing: &Missing, out: &mut Out<'_>) {
+fn columns(old_name: &Name, before: &Table, after: &Table, rows: Rows<'_>, out: &mut Out<'_>) {
     let name = after.full_name();
     let kind = Kind::Column;
     for old in before.columns.iter().filter(|old| !after.columns.iter().any(|new| new.attnum == old.attnum)) {
         if !old.inherited {
-            let sql = format!("ALTER TABLE {name} DROP COLUMN {}", ident(&old.name));
+            let sql = format!("ALTER TABLE {old_name} DROP COLUMN {}", ident(&old.name));
             out.push_of(Step::DropColumns, kind, Effect::Destroy, sql);
         }
     }
     for new in &after.columns {
         let Some(old) = before.columns.iter().find(|old| old.attnum == new.attnum) else {
             if !new.inherited {
-                add(&name, &after.schema, new, missing.get(&new.attnum), out);
+                add(&name, &after.schema, new, rows.missing.get(&new.attnum), out);
             }
             attributes(&name, None, new, out);
             continue;
         };
         if old.name != new.name && !new.inherited {
-            let sql =
-                format!("ALTER TABLE {name} RENAME COLUMN {} TO {}", ident(&old.name), ident(&new.name));
-            out.push_of(Step::Names, kind, Effect::Alter, sql);
+            rename_column(&name, before, old, new, out);
         }
-        column(&name, &after.schema, old, new, out);
+        column((old_name, &name), &after.schema, (old, new), rows, out);
         attributes(&name, Some(old), new, out);
     }
+}
+
+/// A column that gets another name, by way of one of its own where another column has that name still.
+fn rename_column(table: &Name, before: &Table, old: &Column, new: &Column, out: &mut Out<'_>) {
+    let mut rename = |step, from: &str, to: &str| {
+        let sql = format!("ALTER TABLE {table} RENAME COLUMN {} TO {}", ident(from), ident(to));
+        out.push_of(step, Kind::Column, Effect::Alter, sql);
+    };
+    if before.columns.iter().all(|other| other.name != new.name) {
+        return rename(Step::Names, &old.name, &new.name);
+    }
+    let between = format!("pgstream_aside_{}", old.attnum);
+    rename(Step::Names, &old.name, &between);
+    // After the names of all columns of the table.
+    rename(Step::Columns, &between, &new.name);
 }
 
 /// A column that is new. What the rows that were there got is told by the source: a default like `now()` would give them
@@ -268,36 +288,51 @@ fn add(table: &Name, schema: &str, new: &Column, missing: Option<&Option<String>
 }
 
 /// A type that was renamed is the same type.
-fn is_retyped(old: &Column, new: &Column) -> bool {
+pub(super) fn is_retyped(old: &Column, new: &Column) -> bool {
     (old.type_oid, old.type_modifier, &old.collation) != (new.type_oid, new.type_modifier, &new.collation)
 }
 
 /// A column that is there: type, default, generation, identity, NOT NULL, in the order in which they may depend on each
 /// other.
-fn column(table: &Name, schema: &str, old: &Column, new: &Column, out: &mut Out<'_>) {
+fn column(
+    (old_table, table): (&Name, &Name),
+    schema: &str,
+    (old, new): (&Column, &Column),
+    rows: Rows<'_>,
+    out: &mut Out<'_>,
+) {
     let head = format!("ALTER TABLE {table} ALTER COLUMN {}", ident(&new.name));
-    let mut alter =
-        |step, action: String| out.push_of(step, Kind::Column, Effect::Alter, format!("{head} {action}"));
+    let old_head = format!("ALTER TABLE {old_table} ALTER COLUMN {}", ident(&old.name));
+    let mut alter = |step, action: String| {
+        let head = if step == Step::Loosen { &old_head } else { &head };
+        out.push_of(step, Kind::Column, Effect::Alter, format!("{head} {action}"));
+    };
     let retyped = is_retyped(old, new) && !new.inherited;
     // The same expression reads differently when something in it was renamed.
     let same_default =
         old.default == new.default || (old.default_oid == new.default_oid && old.default_oid.is_some());
     let (was_generated, is_generated) = (!old.generated_kind.is_empty(), !new.generated_kind.is_empty());
     if was_generated && !is_generated {
-        alter(Step::DropParts, "DROP EXPRESSION".to_owned());
+        alter(Step::Loosen, "DROP EXPRESSION".to_owned());
     }
     let had_default = old.default.is_some() && !was_generated;
     let has_default = new.default.is_some() && !is_generated;
     // A default may not fit the new type, and what it calls may be gone.
     let moves_default = had_default && (!has_default || (retyped && !same_default));
     if moves_default {
-        alter(Step::DropParts, "DROP DEFAULT".to_owned());
+        alter(Step::Loosen, "DROP DEFAULT".to_owned());
     }
     if !old.identity.is_empty() && new.identity.is_empty() {
-        alter(Step::DropParts, "DROP IDENTITY".to_owned());
+        alter(Step::Loosen, "DROP IDENTITY".to_owned());
     }
     if retyped {
-        alter(Step::Make, format!("TYPE {}{}", new.type_name, collate(new)));
+        // Every value has a text, and of no value it does not matter which.
+        let by_text = if rows.none {
+            format!(" USING {}::text::{}", ident(&new.name), new.type_name)
+        } else {
+            String::new()
+        };
+        alter(Step::Make, format!("TYPE {}{}{by_text}", new.type_name, collate(new)));
     }
     if is_generated && !same_default && was_generated && !new.inherited {
         // Postgres 17 and later.
@@ -393,8 +428,13 @@ fn attributes(table: &Name, old: Option<&Column>, new: &Column, out: &mut Out<'_
 }
 
 /// What hangs on a table.
-fn finish(before: Option<&Table>, after: &Table, out: &mut Out<'_>) {
-    let name = after.full_name().to_string();
+fn finish(before: Option<(&Table, &Name)>, after: &Table, out: &mut Out<'_>) {
+    let (before, old_name) = before.unzip();
+    let new_name = after.full_name();
+    let names = (old_name.unwrap_or(&new_name), &new_name);
+    let texts = (names.0.to_string(), new_name.to_string());
+    let name = &texts.1;
+    let on = (texts.0.as_str(), texts.1.as_str());
     let empty = Table::empty();
     let old = before.unwrap_or(&empty);
     // Those of a new table were made with it.
@@ -406,24 +446,24 @@ fn finish(before: Option<&Table>, after: &Table, out: &mut Out<'_>) {
         .collect();
     let old_constraints = if before.is_some() { &old.constraints } else { &with_table };
     let adopted = parts::constraints(
-        &name,
+        names,
         (old_constraints, &old.indexes),
         (&after.constraints, &after.indexes),
         (Step::DropParts, Step::Parts),
         out,
     );
     parts::constraints(
-        &name,
+        names,
         (&old.foreign_keys, &[]),
         (&after.foreign_keys, &[]),
         (Step::DropForeignKeys, Step::ForeignKeys),
         out,
     );
-    parts::indexes(&name, &after.schema, &old.indexes, &after.indexes, &adopted, out);
+    parts::indexes(names, &old.indexes, &after.indexes, &adopted, out);
     parts::statistics(&old.statistics, &after.statistics, out);
-    parts::triggers(&name, "TABLE", &old.triggers, &after.triggers, out);
-    parts::rules(&name, &old.rules, &after.rules, out);
-    parts::policies(&name, &old.policies, &after.policies, out);
+    parts::triggers(on, "TABLE", &old.triggers, &after.triggers, out);
+    parts::rules(on, &old.rules, &after.rules, out);
+    parts::policies(on, &old.policies, &after.policies, out);
     if old.row_security != after.row_security {
         let action = if after.row_security { "ENABLE" } else { "DISABLE" };
         out.push(Step::Rest, Effect::Alter, format!("ALTER TABLE {name} {action} ROW LEVEL SECURITY"));

@@ -1,7 +1,7 @@
 //! The statements of types.
 
-use super::objects::{comment, rename, was};
-use super::renames::Renamed;
+use super::context::Context;
+use super::objects::{aside, comment, rename_among};
 use super::{Out, Step};
 use crate::document::{Attribute, Constraint, Label, Type, TypeKind};
 use crate::name::{Name, ident, literal};
@@ -81,10 +81,23 @@ pub(super) fn make(after: &Type, out: &mut Out<'_>) {
     comment(&format!("{} {name}", what(after)), None, after.comment.as_deref(), out);
 }
 
+/// A type that is gone. Columns leave it late, so it goes later, and gives its name up if another needs it.
+pub(super) fn remove(before: &Type, context: &Context, out: &mut Out<'_>) {
+    let mut name = context.was(&before.schema, &before.name);
+    if context.will_be_anothers(&name, before.oid) {
+        let between = aside(before.oid, &name);
+        let sql = format!("ALTER {} {name} RENAME TO {}", what(before), ident(&between.name));
+        out.push(Step::Aside, Effect::Alter, sql);
+        name = between;
+    }
+    out.push(Step::DropTypes, Effect::Remove, format!("DROP TYPE {name}"));
+}
+
 /// A type that is there.
-pub(super) fn change(before: &Type, after: &Type, renamed: &Renamed, out: &mut Out<'_>) {
+pub(super) fn change(before: &Type, after: &Type, context: &Context, out: &mut Out<'_>) {
     let name = full_name(after);
-    rename(what(after), &was(renamed, &before.schema, &before.name), &name, "", out);
+    let old_name = context.was(&before.schema, &before.name);
+    rename_among(what(after), after.oid, &old_name, &name, context, out);
     match (&before.kind, &after.kind) {
         (TypeKind::Enum { labels: old }, TypeKind::Enum { labels: new }) => labels(&name, old, new, out),
         (TypeKind::Composite { attributes: old }, TypeKind::Composite { attributes: new }) => {
@@ -138,7 +151,7 @@ fn attributes(name: &Name, before: &[Attribute], after: &[Attribute], out: &mut 
     let old_of = |new: &Attribute| before.iter().find(|old| old.attnum == new.attnum);
     for old in before.iter().filter(|old| !after.iter().any(|new| new.attnum == old.attnum)) {
         let sql = format!("ALTER TYPE {name} DROP ATTRIBUTE {} CASCADE", ident(&old.name));
-        out.push(Step::DropColumns, Effect::Destroy, sql);
+        out.push(Step::Make, Effect::Destroy, sql);
     }
     for new in after {
         let Some(old) = old_of(new) else {

@@ -7,3 +7,4 @@
 mod alter;
 mod capture;
 mod pair;
+mod random;

@@ -90,7 +90,7 @@ impl Pair {
             }
             for statement in schema::statements(&std::mem::take(&mut changes)) {
                 if let Err(error) = self.target.batch_execute(&statement.sql).await {
-                    panic!("{sql}\ndone so far: {done:#?}\non the target: {statement}: {error:?}");
+                    panic!("{sql}\non the target: {statement}: {error:?}");
                 }
                 done.push(statement);
             }
