@@ -280,10 +280,7 @@ impl Stream {
             && (self.wanted)(&relation.name)
             // The message says what the table was then: only inserts can have come, since Postgres itself refused the
             // rest. Once the table is mended, they must not stop the stream any more.
-            && !timeout(LOOK, catalog::without_identity(&self.client, &[relation.oid]))
-                .await
-                .map_err(|_| Error::lost("no answer to a look into the catalog"))??
-                .is_empty()
+            && is_without_identity(&self.client, self.collector.xid, relation.oid).await?
         {
             // Who makes a table cannot know of us, and Postgres itself refuses what could not be sent.
             let before = self.collector.relations.get(relation.oid);
@@ -479,6 +476,17 @@ impl Stream {
             acknowledged,
         }
     }
+}
+
+/// Whether Postgres cannot send updates and deletes of a table, by the catalog once the transaction is visible in it.
+async fn is_without_identity(client: &Client, xid: u32, oid: u32) -> Result<bool, Error> {
+    let look = async {
+        catalog::settle(client, xid, SETTLE).await?;
+        catalog::without_identity(client, &[oid]).await
+    };
+    let without =
+        timeout(LOOK, look).await.map_err(|_| Error::lost("no answer to a look into the catalog"))??;
+    Ok(!without.is_empty())
 }
 
 /// Tells the source which versions of schemas are done.
