@@ -177,6 +177,13 @@ async fn a_masked_value_never_leaves_as_it_is_whatever_becomes_of_its_table() {
         rig.source(&format!("BEGIN; {change}; INSERT INTO {table} VALUES (1, 'secret'{columns}); COMMIT"))
             .await
             .unwrap();
+        if change.contains("TYPE") {
+            // The rule fits the new type too, so the stream goes on, and the value is masked.
+            let raw = "SELECT count(*) FILTER (WHERE mail = 'secret'::bytea) || ' of ' || count(*) FROM public.person";
+            let arrived = async || rig.server.value("target", raw).await.is_ok_and(|count| count == "0 of 1");
+            testbed::eventually("the masked row", arrived).await.unwrap();
+            continue;
+        }
         let done = pgstream.finish(PATIENCE).await.unwrap();
         assert!(matches!(done.code(), Some(1 | 2)), "{change}: {}", done.stderr);
         assert!(!done.stderr.contains("secret"), "{change}: {}", done.stderr);
@@ -308,7 +315,8 @@ async fn a_role_that_may_not_cannot_forge_a_change_of_the_schema() {
 #[tokio::test]
 async fn a_change_that_cannot_be_described_takes_effect_on_the_source_and_stops_the_stream() {
     let rig = Rig::start(15, "CREATE TABLE t (id int PRIMARY KEY)", "").await.unwrap();
-    let pgstream = rig.run().unwrap();
+    let mut pgstream = rig.run().unwrap();
+    pgstream.logs("stream started", PATIENCE).await.unwrap();
     rig.source("ALTER TABLE pgstream.objects RENAME COLUMN document TO broken").await.unwrap();
     rig.source("ALTER TABLE t ADD COLUMN v text").await.unwrap();
     rig.source("INSERT INTO t VALUES (1, 'one')").await.unwrap();
