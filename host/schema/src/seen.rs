@@ -100,8 +100,8 @@ mod tests {
         assert_eq!(
             sql,
             [
-                r#"ALTER TABLE "public"."t" RENAME COLUMN "v" TO "w""#,
                 r#"ALTER TABLE "public"."t" DROP COLUMN "x""#,
+                r#"ALTER TABLE "public"."t" RENAME COLUMN "v" TO "w""#,
                 r#"ALTER TABLE "public"."t" ALTER COLUMN "id" TYPE bigint"#,
                 r#"ALTER TABLE "public"."t" ALTER COLUMN "w" TYPE character varying(20)"#,
                 r#"ALTER TABLE "public"."t" ADD COLUMN "y" text"#,
