@@ -47,7 +47,6 @@ COMMENT ON COLUMN pgstream.schema_log.changes IS 'The objects that changed: thei
 COMMENT ON COLUMN pgstream.schema_log.statement IS 'The text that the client sent, which may be more than the statement; its first 16,384 characters.';
 COMMENT ON COLUMN pgstream.schema_log.lsn IS 'Where the source''s log was when the row was written.';
 COMMENT ON COLUMN pgstream.schema_log.part IS 'A statement that changes several schemas has as many rows: this is row `part` of `parts`.';
-
 COMMENT ON COLUMN pgstream.schema_log.failed IS 'The statement could not be described: the SQLSTATE. It took effect all the same.';
 
 -- Tables that the statement at work rewrites, and why: 1 persistence, 2 default of a new column, 4 type, 8 access method.
@@ -230,21 +229,30 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION pgstream.get_schema(text) IS 'A schema as it is now, as one document.';
 
--- A schema as it was: of each object what the last change up to that version left.
-CREATE FUNCTION pgstream.schema_at(name text, version bigint) RETURNS jsonb
+-- The objects of a schema as they were: of each what the last change up to that version left.
+CREATE FUNCTION pgstream.objects_at(name text, version bigint) RETURNS TABLE (kind text, document jsonb)
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 BEGIN
+    RETURN QUERY
+    SELECT last.change->>'kind', last.change->'after'
+    FROM (
+        SELECT DISTINCT ON (c.change->>'class', c.change->>'oid') c.change
+        FROM pgstream.schema_log AS l, jsonb_array_elements(l.changes) AS c (change)
+        WHERE l.schema_name = objects_at.name AND l.version <= objects_at.version
+        ORDER BY c.change->>'class', c.change->>'oid', l.version DESC
+    ) AS last
+    WHERE last.change ? 'after';
+END $$;
+
+-- A schema as it was.
+CREATE FUNCTION pgstream.schema_at(name text, version bigint) RETURNS jsonb
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
     RETURN (
-        WITH last AS (
-            SELECT DISTINCT ON (c.change->>'class', c.change->>'oid') c.change
-            FROM pgstream.schema_log AS l, jsonb_array_elements(l.changes) AS c (change)
-            WHERE l.schema_name = schema_at.name AND l.version <= schema_at.version
-            ORDER BY c.change->>'class', c.change->>'oid', l.version DESC
-        )
-        SELECT CASE WHEN count(*) FILTER (WHERE change ? 'after') = 0 THEN jsonb_build_object('tables', NULL, 'dropped', true)
-            ELSE pgstream.assemble(array_agg(change->>'kind') FILTER (WHERE change ? 'after'), array_agg(change->'after') FILTER (WHERE change ? 'after')) END
-        FROM last
+        SELECT CASE WHEN count(*) = 0 THEN jsonb_build_object('tables', NULL, 'dropped', true)
+            ELSE pgstream.assemble(array_agg(o.kind), array_agg(o.document)) END
+        FROM pgstream.objects_at(schema_at.name, schema_at.version) AS o
     );
 END $$;
 COMMENT ON FUNCTION pgstream.schema_at(text, bigint) IS 'A schema as a version of the log left it, as one document.';
@@ -262,7 +270,6 @@ DECLARE
     found jsonb[];
     renamed_classes oid[];
     renamed_oids oid[];
-    rows integer;
 BEGIN
     LOOP
         -- What is new of each, beside what is known.
@@ -458,7 +465,6 @@ DECLARE
     oids oid[];
     logged boolean := true;
     owner name;
-    of_rewrite jsonb;
 BEGIN
     IF TG_EVENT = 'sql_drop' THEN
         WITH dropped AS (SELECT * FROM pg_event_trigger_dropped_objects() AS d WHERE NOT d.is_temporary),

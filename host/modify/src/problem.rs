@@ -75,25 +75,14 @@ pub enum Problem {
         table: String,
     },
     /// A row of the schema log is not what our functions write.
-    #[error(
-        "version {version} of schema `{schema}` in pgstream.schema_log cannot be read (line {line}, column {column})"
-    )]
+    #[error(transparent)]
     #[diagnostic(
         code(modify::unreadable_schema),
         help(
             "the log was written by a newer version of pgstream, or by hand: use that version, or the row as `init` made it"
         )
     )]
-    UnreadableSchema {
-        /// The schema.
-        schema: String,
-        /// The version.
-        version: u64,
-        /// Where in the document.
-        line: usize,
-        /// Where in the line.
-        column: usize,
-    },
+    UnreadableSchema(#[from] schema::Unreadable),
     /// No plugin offers this transformer.
     #[error("{place}: there is no transformer `{name}`")]
     #[diagnostic(code(modify::unknown_transformer), help("{hint}"))]

@@ -97,10 +97,7 @@ impl Object {
     pub(crate) fn needs(&self) -> Vec<Oid> {
         match self {
             Self::Schema(_) | Self::Extension(_) | Self::Sequence(_) => Vec::new(),
-            Self::Table(it) => {
-                let relatives = it.inherits.iter().chain(&it.partition_of);
-                it.needs.iter().copied().chain(relatives.map(|relative| relative.oid)).collect()
-            }
+            Self::Table(it) => it.inherits.iter().chain(&it.partition_of).map(|parent| parent.oid).collect(),
             Self::View(it) | Self::MaterializedView(it) => it.needs.clone(),
             Self::Type(it) => it.needs.clone(),
             Self::Function(it) => it.needs.clone(),
@@ -212,9 +209,6 @@ pub struct Table {
     /// Extended statistics.
     #[serde(default, deserialize_with = "list")]
     pub statistics: Vec<Statistics>,
-    /// What it cannot be made without.
-    #[serde(default, deserialize_with = "list")]
-    pub(crate) needs: Vec<Oid>,
 }
 
 impl Table {

@@ -17,7 +17,7 @@ pub use document::{
     Oid, OwnedBy, Policy, Relative, Rule, Sequence, Statistics, Table, Trigger, Type, TypeKind, View,
     ViewColumn,
 };
-pub use log::{Change, Rewrite};
+pub use log::{Change, Rewrite, Unreadable};
 pub use name::Name;
 pub use seen::seen;
 pub use statement::{Effect, Kind, Statement};

@@ -2,10 +2,27 @@
 
 use std::collections::BTreeMap;
 
+use event::SchemaEntry;
 use serde::Deserialize;
 
 use crate::document::{Object, Oid};
 use crate::name::Name;
+
+/// A row of the log is not what the source's functions write.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "version {version} of schema `{schema}` in pgstream.schema_log cannot be read (line {line}, column {column})"
+)]
+pub struct Unreadable {
+    /// The schema.
+    pub schema: String,
+    /// The version.
+    pub version: u64,
+    /// Where in the document.
+    pub line: usize,
+    /// Where in the line.
+    pub column: usize,
+}
 
 /// What became of one object.
 #[derive(Clone, Debug, PartialEq)]
@@ -74,6 +91,21 @@ impl Change {
                 changes.push(Self { oid: change.oid, before, after, missing: change.missing, rewritten });
             }
         }
+        Ok(changes)
+    }
+
+    /// The changes of an entry, without the tables that it leaves out.
+    ///
+    /// # Errors
+    /// [`Unreadable`], which tells the place and no value.
+    pub fn of_entry(entry: &SchemaEntry) -> Result<Vec<Self>, Unreadable> {
+        let mut changes = Self::read_all(&entry.changes).map_err(|error| Unreadable {
+            schema: entry.schema.clone(),
+            version: entry.version,
+            line: error.line(),
+            column: error.column(),
+        })?;
+        changes.retain(|change| !entry.left_out.contains(&change.oid.0));
         Ok(changes)
     }
 

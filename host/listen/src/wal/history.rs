@@ -22,15 +22,6 @@ pub struct Version {
     pub changes: Vec<Change>,
 }
 
-/// The objects of a schema at one version.
-#[derive(Clone, Debug)]
-pub struct Snapshot {
-    /// The objects.
-    pub objects: Vec<Object>,
-    /// All of them in one document.
-    pub document: serde_json::Value,
-}
-
 /// The last versions, the newest first.
 ///
 /// # Errors
@@ -54,34 +45,51 @@ pub async fn versions(options: &Options, schema: Option<&str>, limit: u32) -> Re
     versions.collect()
 }
 
-/// A schema as a version left it, or as it is known now.
+/// The objects of a schema as a version left them, or as they are known now.
 ///
 /// # Errors
 /// A source that cannot be reached, or without a schema log; [`Error::NoSchemaVersion`] if the log has nothing of the
 /// schema up to there.
-pub async fn snapshot(options: &Options, schema: &str, version: Option<u64>) -> Result<Snapshot, Error> {
-    const OBJECTS: &str = "SELECT kind, after::text FROM ( \
-            SELECT DISTINCT ON (c->>'class', c->>'oid') c->>'kind' AS kind, c->'after' AS after \
-            FROM pgstream.schema_log, jsonb_array_elements(changes) AS c \
-            WHERE schema_name = $1 AND version <= $2 ORDER BY c->>'class', c->>'oid', version DESC) AS last \
-        WHERE after IS NOT NULL";
+pub async fn objects(options: &Options, schema: &str, version: Option<u64>) -> Result<Vec<Object>, Error> {
+    const OBJECTS: &str = "SELECT kind, document::text FROM pgstream.objects_at($1, $2)";
+    let (client, version) = at(options, schema, version).await?;
+    let fault = Error::statement("read pgstream.schema_log");
+    let mut objects = Vec::new();
+    for row in client.query(OBJECTS, &[&schema, &version]).await.map_err(fault)? {
+        let document = serde_json::from_str(row.get(1)).map_err(unreadable)?;
+        objects.extend(Object::read(row.get(0), document).map_err(unreadable)?);
+    }
+    Ok(objects)
+}
+
+/// The same as one document.
+///
+/// # Errors
+/// Those of [`objects`].
+pub async fn document(
+    options: &Options,
+    schema: &str,
+    version: Option<u64>,
+) -> Result<serde_json::Value, Error> {
+    const DOCUMENT: &str = "SELECT pgstream.schema_at($1, $2)::text";
+    let (client, version) = at(options, schema, version).await?;
+    let fault = Error::statement("read pgstream.schema_log");
+    let row = client.query_one(DOCUMENT, &[&schema, &version]).await.map_err(fault)?;
+    serde_json::from_str(row.get(0)).map_err(unreadable)
+}
+
+/// A session with a source whose log has something of the schema up to that version, and the version as SQL takes it.
+async fn at(options: &Options, schema: &str, version: Option<u64>) -> Result<(Client, i64), Error> {
+    const KNOWN: &str =
+        "SELECT EXISTS (SELECT FROM pgstream.schema_log WHERE schema_name = $1 AND version <= $2)";
     let client = connect(options).await?;
     let version = version.map_or(i64::MAX, |version| i64::try_from(version).unwrap_or(i64::MAX));
-    let known = "SELECT EXISTS (SELECT FROM pgstream.schema_log WHERE schema_name = $1 AND version <= $2)";
-    let fault = || Error::statement("read pgstream.schema_log");
-    if !client.query_one(known, &[&schema, &version]).await.map_err(fault())?.get::<_, bool>(0) {
-        return Err(Error::NoSchemaVersion { schema: schema.to_owned() });
+    let fault = Error::statement("read pgstream.schema_log");
+    if client.query_one(KNOWN, &[&schema, &version]).await.map_err(fault)?.get(0) {
+        Ok((client, version))
+    } else {
+        Err(Error::NoSchemaVersion { schema: schema.to_owned() })
     }
-    let mut objects = Vec::new();
-    for row in client.query(OBJECTS, &[&schema, &version]).await.map_err(fault())? {
-        let (kind, document): (String, String) = (row.get(0), row.get(1));
-        let document = serde_json::from_str(&document).map_err(unreadable)?;
-        objects.extend(Object::read(&kind, document).map_err(unreadable)?);
-    }
-    let whole = "SELECT pgstream.schema_at($1, $2)::text";
-    let row = client.query_one(whole, &[&schema, &version]).await.map_err(fault())?;
-    let document = serde_json::from_str(row.get(0)).map_err(unreadable)?;
-    Ok(Snapshot { objects, document })
 }
 
 async fn connect(options: &Options) -> Result<Client, Error> {

@@ -28,7 +28,7 @@ mod tracking;
 
 pub use admin::{Action, DestroyOptions, Outcome, Parts, Subject, destroy, init};
 pub use error::{Error, TableWithoutIdentity};
-pub use history::{Snapshot as SchemaSnapshot, Version, snapshot, versions};
+pub use history::{Version, document, objects, versions};
 pub use options::{Options, SCHEMA, default_publication, default_slot};
 pub use progress::{Progress, Summary};
 pub use slot::SlotStatus;

@@ -270,9 +270,7 @@ impl Stream {
                     catalog::settle(&self.client, self.collector.xid, SETTLE).await?;
                     describe(&self.client, &self.collector.relations, &message).await
                 };
-                timeout(LOOK, look)
-                    .await
-                    .map_err(|_| Error::lost("no answer to a look into the catalog"))??
+                answer("no answer to a look into the catalog", look).await??
             }
         };
         if let Some(table) = relation::without_identity(&relation)
@@ -314,10 +312,7 @@ impl Stream {
             catalog::settle(&self.client, self.collector.xid, SETTLE).await?;
             log::of_new_table(&self.client, self.collector.xid, oid).await
         };
-        let entries = timeout(LOOK, look)
-            .await
-            .map_err(|_| Error::lost("no answer to a look into the schema log"))??;
-        for entry in entries {
+        for entry in answer("no answer to a look into the schema log", look).await?? {
             self.collector.define(entry)?;
             if self.collector.is_full() {
                 self.pass().await?;
@@ -376,7 +371,7 @@ impl Stream {
     /// A connection that died without a word looks like silence; the server knows better.
     async fn ask_for_reader(&mut self) -> Result<(), Error> {
         let look = slot::find(&self.client, &self.server, &self.options.slot);
-        let slot = timeout(LOOK, look).await.map_err(|_| Error::lost("the server does not answer"))??;
+        let slot = answer("the server does not answer", look).await??;
         let slot = slot.ok_or_else(|| Error::NoSlot { slot: self.options.slot.clone() })?;
         slot.check(&self.options)?;
         if slot.active_pid.is_none() {
@@ -393,9 +388,8 @@ impl Stream {
         if let Some(event::Step::Schema(entry)) = batch.order.last_mut()
             && let Some(Tracked { publication: Some(publication), .. }) = &self.tracked
         {
-            entry.left_out = timeout(LOOK, log::unpublished(&self.client, publication, &entry.changes))
-                .await
-                .map_err(|_| Error::lost("no answer to a look into the publication"))??;
+            let look = log::unpublished(&self.client, publication, &entry.changes);
+            entry.left_out = answer("no answer to a look into the publication", look).await??;
         }
         fault::here!("batch-cut");
         self.cut_at = None;
@@ -478,15 +472,18 @@ impl Stream {
     }
 }
 
+/// What the server answers, unless it takes too long: that is a lost connection, for this reason.
+async fn answer<T>(or_else: &'static str, asked: impl Future<Output = T>) -> Result<T, Error> {
+    timeout(LOOK, asked).await.map_err(|_| Error::lost(or_else))
+}
+
 /// Whether Postgres cannot send updates and deletes of a table, by the catalog once the transaction is visible in it.
 async fn is_without_identity(client: &Client, xid: u32, oid: u32) -> Result<bool, Error> {
     let look = async {
         catalog::settle(client, xid, SETTLE).await?;
         catalog::without_identity(client, &[oid]).await
     };
-    let without =
-        timeout(LOOK, look).await.map_err(|_| Error::lost("no answer to a look into the catalog"))??;
-    Ok(!without.is_empty())
+    Ok(!answer("no answer to a look into the catalog", look).await??.is_empty())
 }
 
 /// Tells the source which versions of schemas are done.
@@ -501,8 +498,8 @@ async fn acknowledge(
         return Ok(());
     };
     fault::here!("schema-acknowledging");
-    let told = timeout(LOOK, log::acknowledge(client, &done)).await;
-    match told.map_err(|_| Error::lost("no answer to an acknowledgement in the schema log"))? {
+    let told = log::acknowledge(client, &done);
+    match answer("no answer to an acknowledgement in the schema log", told).await? {
         Ok(()) => Ok(()),
         Err(log::Unacknowledged::Refused(reason)) => {
             tracing::warn!(reason, "versions of the schema are not acknowledged in pgstream.schema_log");

@@ -47,15 +47,11 @@ pub(crate) async fn is_streamed(client: &Client, publication: &str) -> Result<bo
 
 /// Makes them. `Reduced` where the role may not: event triggers take a superuser.
 pub(crate) async fn create(client: &mut Client) -> Result<Tracking, Error> {
-    const DROP: &str = "DROP EVENT TRIGGER IF EXISTS pgstream_log_ddl; DROP EVENT TRIGGER IF EXISTS pgstream_log_drop; \
-                        DROP EVENT TRIGGER IF EXISTS pgstream_log_rewrite";
     let fault = || Error::statement("make the event triggers of pgstream");
     let transaction = client.transaction().await.map_err(fault())?;
-    for sql in [DROP, TRACKING] {
-        match transaction.batch_execute(sql).await {
-            Err(error) if role::lacks_right(&error) => return Ok(Tracking::Reduced),
-            other => other.map_err(fault())?,
-        }
+    match transaction.batch_execute(TRACKING).await {
+        Err(error) if role::lacks_right(&error) => return Ok(Tracking::Reduced),
+        other => other.map_err(fault())?,
     }
     transaction.commit().await.map_err(fault())?;
     Ok(Tracking::Full)

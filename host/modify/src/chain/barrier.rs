@@ -12,17 +12,10 @@ impl Chain {
     /// Binds the tables of a change of the schema, and leaves out those that a filter drops.
     pub(super) fn pass_barrier(&mut self, order: &mut [Step]) -> Result<(), Error> {
         let Some(Step::Schema(entry)) = order.last_mut() else { return Ok(()) };
-        let changes = Change::read_all(&entry.changes).map_err(|error| Problem::UnreadableSchema {
-            schema: entry.schema.clone(),
-            version: entry.version,
-            line: error.line(),
-            column: error.column(),
-        })?;
+        let changes = Change::of_entry(entry).map_err(Problem::from)?;
         let mut problems = Vec::new();
         for change in changes {
-            if !entry.left_out.contains(&change.oid.0) {
-                self.accept(&change, entry, &mut problems);
-            }
+            self.accept(&change, entry, &mut problems);
         }
         Error::of(problems)
     }

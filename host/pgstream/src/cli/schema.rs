@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::process::ExitCode;
 
-use listen::wal::{Options, Version, snapshot, versions};
+use listen::wal::{Options, Version, document, objects, versions};
 use schema::{Change, Object, Statement};
 use serde_json::json;
 
@@ -73,17 +73,17 @@ fn plain(object: &Object) -> String {
 }
 
 async fn show(source: &Options, wanted: &SchemaShow) -> Result<String, Error> {
-    let found = snapshot(source, &wanted.schema, wanted.version).await?;
     if wanted.json {
-        return Ok(pretty(&found.document));
+        return Ok(pretty(&document(source, &wanted.schema, wanted.version).await?));
     }
-    Ok(sql(&schema::statements(&schema::between(&[], &found.objects))))
+    let found = objects(source, &wanted.schema, wanted.version).await?;
+    Ok(sql(&schema::statements(&schema::between(&[], &found))))
 }
 
 async fn diff(source: &Options, wanted: &SchemaDiff) -> Result<String, Error> {
-    let from = snapshot(source, &wanted.schema, Some(wanted.from)).await?;
-    let to = snapshot(source, &wanted.schema, wanted.to).await?;
-    let changes = schema::between(&from.objects, &to.objects);
+    let from = objects(source, &wanted.schema, Some(wanted.from)).await?;
+    let to = objects(source, &wanted.schema, wanted.to).await?;
+    let changes = schema::between(&from, &to);
     let statements = schema::statements(&changes);
     if wanted.json {
         return Ok(pretty(&json!({

@@ -12,7 +12,6 @@ mod types;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use self::context::Context;
-
 use crate::document::{Object, Oid};
 use crate::log::Change;
 use crate::statement::{Effect, Kind, Statement};
@@ -83,8 +82,8 @@ impl Out<'_> {
         self.statements.push((step, self.rank, statement));
     }
 
-    fn push_settling(&mut self, step: Step, sql: String) {
-        self.push(step, Effect::Create, sql);
+    fn push_settling(&mut self, sql: String) {
+        self.push(Step::Make, Effect::Create, sql);
         if let Some((_, _, statement)) = self.statements.last_mut() {
             statement.settles_at_commit = true;
         }
@@ -125,28 +124,19 @@ pub fn between(before: &[Object], after: &[Object]) -> Vec<Change> {
     let key = |object: &Object| (std::mem::discriminant(object), object.oid());
     let mut old: HashMap<_, &Object> = before.iter().map(|object| (key(object), object)).collect();
     let mut changes = Vec::new();
-    let mut same = Vec::new();
     for object in after {
-        match old.remove(&key(object)) {
-            Some(was) if was == object => same.push(object),
-            was => changes.push(change(was.cloned(), object.clone())),
+        let was = old.remove(&key(object));
+        // A view that is the same may stand in the way of what it is made of.
+        if was != Some(object) || matches!(object, Object::View(_)) {
+            changes.push(change(was.cloned(), object.clone()));
         }
     }
     for object in before.iter().filter(|object| old.contains_key(&key(object))) {
         changes.push(Change { after: None, ..change(Some(object.clone()), object.clone()) });
     }
-    // A view that is the same stands in the way of what it is made of.
-    loop {
-        let disturbed = Context::of(&changes).disturbed;
-        let (in_the_way, rest): (Vec<&Object>, Vec<&Object>) = same.into_iter().partition(|object| {
-            matches!(object, Object::View(_)) && object.needs().iter().any(|oid| disturbed.contains(oid))
-        });
-        same = rest;
-        if in_the_way.is_empty() {
-            return changes;
-        }
-        changes.extend(in_the_way.into_iter().map(|view| change(Some(view.clone()), view.clone())));
-    }
+    let disturbed = Context::of(&changes).disturbed;
+    changes.retain(|change| change.before != change.after || disturbed.contains(&change.oid));
+    changes
 }
 
 fn change(before: Option<Object>, after: Object) -> Change {

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use super::context::Context;
 use super::{Out, Step, parts, table, types};
-use crate::document::{Extension, Function, Namespace, Object, Oid, Sequence, View};
+use crate::document::{Extension, Function, Namespace, Object, Oid, OwnedBy, Sequence, View};
 use crate::log::Change;
 use crate::name::{Name, ident, literal, nullable};
 use crate::statement::Effect;
@@ -84,7 +84,7 @@ fn rows(change: &Change) -> table::Rows<'_> {
 }
 
 /// `ALTER what ... SET SCHEMA` and `RENAME TO`, as far as they are needed.
-pub(super) fn rename(what: &str, before: &Name, after: &Name, arguments: &str, out: &mut Out<'_>) {
+fn rename(what: &str, before: &Name, after: &Name, arguments: &str, out: &mut Out<'_>) {
     let mut name = before.clone();
     if name.schema != after.schema {
         let sql = format!("ALTER {what} {name}{arguments} SET SCHEMA {}", ident(&after.schema));
@@ -130,12 +130,13 @@ pub(super) fn comment(on: &str, before: Option<&str>, after: Option<&str>, out: 
 }
 
 fn make_schema(after: &Namespace, context: &Context, out: &mut Out<'_>) {
-    if let Some(old) = context.remade.get(&after.name) {
-        let on = format!("SCHEMA {}", ident(&after.name));
-        return comment(&on, old.as_deref(), after.comment.as_deref(), out);
+    let name = ident(&after.name);
+    let remade = context.remade.get(&after.name);
+    if remade.is_none() {
+        out.push(Step::Schemas, Effect::Create, format!("CREATE SCHEMA {name}"));
     }
-    out.push(Step::Schemas, Effect::Create, format!("CREATE SCHEMA {}", ident(&after.name)));
-    comment(&format!("SCHEMA {}", ident(&after.name)), None, after.comment.as_deref(), out);
+    let old = remade.and_then(Option::as_deref);
+    comment(&format!("SCHEMA {name}"), old, after.comment.as_deref(), out);
 }
 
 fn change_schema(before: &Namespace, after: &Namespace, out: &mut Out<'_>) {
@@ -194,9 +195,6 @@ fn make_view(after: &View, out: &mut Out<'_>) {
 }
 
 fn change_view(before: &View, after: &View, context: &Context, out: &mut Out<'_>) {
-    let same = |(old, new): (&crate::document::ViewColumn, &crate::document::ViewColumn)| {
-        old.type_name == new.type_name && old.name == new.name
-    };
     let (name, old_name) = (Name::new(&after.schema, &after.name), context.was(&before.schema, &before.name));
     // Columns may be renamed by a statement of their own; else a view takes new ones at its end only.
     let types_kept = !context.disturbed.contains(&after.oid)
@@ -208,7 +206,7 @@ fn change_view(before: &View, after: &View, context: &Context, out: &mut Out<'_>
     }
     rename_among("VIEW", after.oid, &old_name, &name, context, out);
     for (old, new) in before.columns.iter().zip(&after.columns) {
-        if !same((old, new)) {
+        if old.name != new.name {
             let (old, new) = (ident(&old.name), ident(&new.name));
             out.push(Step::Names, Effect::Alter, format!("ALTER VIEW {name} RENAME COLUMN {old} TO {new}"));
         }
@@ -282,11 +280,9 @@ fn change_materialized(before: &View, after: &View, context: &Context, out: &mut
 
 fn finish_materialized(before: Option<(&View, &Name)>, after: &View, out: &mut Out<'_>) {
     let (before, old_name) = before.unzip();
-    let name = Name::new(&after.schema, &after.name).to_string();
+    let name = Name::new(&after.schema, &after.name);
     let old_indexes = before.map(|before| before.indexes.as_slice()).unwrap_or_default();
-    let new_name = Name::new(&after.schema, &after.name);
-    let old_name = old_name.unwrap_or(&new_name);
-    parts::indexes((old_name, &new_name), old_indexes, &after.indexes, &HashSet::new(), out);
+    parts::indexes((old_name.unwrap_or(&name), &name), old_indexes, &after.indexes, &HashSet::new(), out);
     for (at, column) in after.columns.iter().enumerate() {
         let old =
             before.and_then(|before| before.columns.get(at)).and_then(|column| column.metadata.as_deref());
@@ -310,11 +306,10 @@ fn sequence_options(it: &Sequence) -> String {
     )
 }
 
-fn owned_by(it: &Sequence) -> String {
-    it.owned_by.as_ref().map_or_else(
-        || "NONE".to_owned(),
-        |owner| format!("{}.{}", Name::new(&owner.schema, &owner.table), ident(&owner.column)),
-    )
+/// The sequence goes with its column from here on.
+fn own(name: &Name, owner: &OwnedBy, out: &mut Out<'_>) {
+    let column = format!("{}.{}", Name::new(&owner.schema, &owner.table), ident(&owner.column));
+    out.push(Step::OwnSequences, Effect::Alter, format!("ALTER SEQUENCE {name} OWNED BY {column}"));
 }
 
 fn make_sequence(after: &Sequence, out: &mut Out<'_>) {
@@ -325,12 +320,8 @@ fn make_sequence(after: &Sequence, out: &mut Out<'_>) {
         Effect::Create,
         format!("CREATE {unlogged}SEQUENCE {name} {}", sequence_options(after)),
     );
-    if after.owned_by.is_some() {
-        out.push(
-            Step::OwnSequences,
-            Effect::Alter,
-            format!("ALTER SEQUENCE {name} OWNED BY {}", owned_by(after)),
-        );
+    if let Some(owner) = &after.owned_by {
+        own(&name, owner, out);
     }
     comment(&format!("SEQUENCE {name}"), None, after.comment.as_deref(), out);
 }
@@ -355,9 +346,8 @@ fn change_sequence(before: &Sequence, after: &Sequence, context: &Context, out: 
             let old_name = context.was(&before.schema, &before.name);
             out.push(Step::Loosen, Effect::Alter, format!("ALTER SEQUENCE {old_name} OWNED BY NONE"));
         }
-        if after.owned_by.is_some() {
-            let sql = format!("ALTER SEQUENCE {name} OWNED BY {}", owned_by(after));
-            out.push(Step::OwnSequences, Effect::Alter, sql);
+        if let Some(owner) = &after.owned_by {
+            own(&name, owner, out);
         }
     }
     if before.unlogged != after.unlogged {

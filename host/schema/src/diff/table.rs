@@ -521,7 +521,6 @@ impl Table {
             policies: Vec::new(),
             rules: Vec::new(),
             statistics: Vec::new(),
-            needs: Vec::new(),
         }
     }
 }

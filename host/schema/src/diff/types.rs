@@ -143,7 +143,7 @@ fn labels(name: &Name, before: &[Label], after: &[Label], out: &mut Out<'_>) {
             (None, Some(next)) => format!(" BEFORE {}", literal(&next.name)),
             (None, None) => String::new(),
         };
-        out.push_settling(Step::Make, format!("ALTER TYPE {name} ADD VALUE {}{place}", literal(&new.name)));
+        out.push_settling(format!("ALTER TYPE {name} ADD VALUE {}{place}", literal(&new.name)));
     }
 }
 

@@ -58,7 +58,10 @@ pub(super) async fn define(client: &Client, entries: &[SchemaEntry], ddl: &Ddl) 
         let (version, command) = (entry.version, entry.command_tag.clone());
         return Err(Error::Undescribed { version, command, sqlstate });
     }
-    let changes = read(entries)?;
+    let mut changes = Vec::new();
+    for entry in entries {
+        changes.extend(Change::of_entry(entry)?);
+    }
     for change in &changes {
         check_rewrite(change, entry)?;
     }
@@ -115,8 +118,7 @@ async fn all(client: &Client, statements: &[Statement]) -> Result<bool, Error> {
         return Ok(true);
     }
     let texts: Vec<&str> = statements.iter().map(|statement| statement.sql.as_str()).collect();
-    let sql = format!("SAVEPOINT ddl;\n{};\nRELEASE SAVEPOINT ddl", texts.join(";\n"));
-    let Err(error) = client.batch_execute(&sql).await else { return Ok(true) };
+    let Err(error) = in_savepoint(client, &texts.join(";\n")).await else { return Ok(true) };
     if call_of(&error) == Call::Reconnect {
         return Err(lost(&error));
     }
@@ -124,25 +126,15 @@ async fn all(client: &Client, statements: &[Statement]) -> Result<bool, Error> {
     Ok(false)
 }
 
+/// Runs statements between two marks; after an error, [`back`] leads to the first.
+async fn in_savepoint(client: &Client, sql: &str) -> Result<(), tokio_postgres::Error> {
+    client.batch_execute(&format!("SAVEPOINT ddl;\n{sql};\nRELEASE SAVEPOINT ddl")).await
+}
+
 /// Back to where the statement began.
 async fn back(client: &Client) -> Result<(), Error> {
     let sql = "ROLLBACK TO SAVEPOINT ddl; RELEASE SAVEPOINT ddl";
     client.batch_execute(sql).await.map_err(|error| lost(&error))
-}
-
-/// The changes of all entries, without tables that are not replicated.
-fn read(entries: &[SchemaEntry]) -> Result<Vec<Change>, Error> {
-    let mut changes = Vec::new();
-    for entry in entries {
-        let read = Change::read_all(&entry.changes).map_err(|error| Error::UnreadableSchema {
-            schema: entry.schema.clone(),
-            version: entry.version,
-            line: error.line(),
-            column: error.column(),
-        })?;
-        changes.extend(read.into_iter().filter(|change| !entry.left_out.contains(&change.oid.0)));
-    }
-    Ok(changes)
 }
 
 /// The tables of these changes. A type or a schema may be in any table.
@@ -204,8 +196,7 @@ fn gives_values(change: &Change) -> bool {
 
 /// Runs a statement; false if what it makes is there already, or what it removes is gone.
 async fn run(client: &Client, statement: &Statement, entry: &SchemaEntry) -> Result<bool, Error> {
-    let in_savepoint = format!("SAVEPOINT ddl;\n{};\nRELEASE SAVEPOINT ddl", statement.sql);
-    let Err(error) = client.batch_execute(&in_savepoint).await else { return Ok(true) };
+    let Err(error) = in_savepoint(client, &statement.sql).await else { return Ok(true) };
     match call_of(&error) {
         Call::Reconnect => return Err(lost(&error)),
         // What came before in the transaction has to be done again.

@@ -201,25 +201,14 @@ pub enum Error {
         why: &'static str,
     },
     /// A row of the schema log is not what our functions write.
-    #[error(
-        "version {version} of schema `{schema}` in pgstream.schema_log cannot be read (line {line}, column {column})"
-    )]
+    #[error(transparent)]
     #[diagnostic(
         code(sink::postgres::unreadable_schema),
         help(
             "the log was written by a newer version of pgstream, or by hand: use that version, or the row as `init` made it"
         )
     )]
-    UnreadableSchema {
-        /// The schema.
-        schema: String,
-        /// The version.
-        version: u64,
-        /// Where in the document.
-        line: usize,
-        /// Where in the line.
-        column: usize,
-    },
+    UnreadableSchema(#[from] schema::Unreadable),
     /// TRUNCATE failed.
     #[error("cannot truncate {tables}: {reason}")]
     #[diagnostic(code(sink::postgres::truncate), help("{remedy}"))]
@@ -316,7 +305,7 @@ impl Error {
             | Self::Undescribed { .. }
             | Self::Destructive { .. }
             | Self::Rewritten { .. }
-            | Self::UnreadableSchema { .. }
+            | Self::UnreadableSchema(_)
             | Self::Truncate { .. }
             | Self::Commit { .. }
             | Self::Incomplete { .. }
