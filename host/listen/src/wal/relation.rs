@@ -1,5 +1,6 @@
 //! The tables of the stream: each version of each, made of the stream's message and of the catalog.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use event::{Column, Relation, ReplicaIdentity, TableName};
@@ -53,14 +54,16 @@ impl Relations {
     /// The table of a message, if another look into the catalog could tell nothing new. The catalog may be ahead of
     /// the stream but never behind it: so only where it saw the transaction, and for the first version.
     pub(crate) fn of_message(&mut self, message: &RelationMessage<'_>, xid: u32) -> Option<Relation> {
+        let fitting = |table: &Table| {
+            let context = Context { table: Some(table), before: None };
+            unnamed_types(message, context).is_empty().then(|| from_message(message, context, &[]))
+        };
         // The log says what the table is at this place; a message that does not fit shows what the log did not see.
-        if let Some(table) = self.told.get(&message.oid)
-            && unnamed_types(message, Some(table)).is_empty()
-        {
-            return Some(from_message(message, Some(table), &[]));
+        if let Some(relation) = self.told.get(&message.oid).and_then(fitting) {
+            return Some(relation);
         }
         let table = self.catalog.tables.remove(&message.oid).filter(|_| self.catalog.seen.sees(xid))?;
-        unnamed_types(message, Some(&table)).is_empty().then(|| from_message(message, Some(&table), &[]))
+        fitting(&table)
     }
 
     /// The schema log has told what a table is from here on.
@@ -157,9 +160,17 @@ fn column(oid: u32, attribute: &Attribute) -> Column {
     }
 }
 
+/// What is known of a table beside its message: what the catalog says, which may be ahead of the stream, and the
+/// version before.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Context<'t> {
+    pub(crate) table: Option<&'t Table>,
+    pub(crate) before: Option<&'t Relation>,
+}
+
 /// The types of the message that the catalog's columns do not name: changed since, or of columns that are gone.
-pub(crate) fn unnamed_types(message: &RelationMessage<'_>, table: Option<&Table>) -> Vec<(u32, i32)> {
-    let attributes = attributes_of(message, table);
+pub(crate) fn unnamed_types(message: &RelationMessage<'_>, context: Context<'_>) -> Vec<(u32, i32)> {
+    let attributes = attributes_of(message, context);
     let unnamed = message.columns.iter().zip(attributes).filter(|(column, at)| !names(*at, column));
     unnamed.map(|(column, _)| (column.type_oid, column.type_modifier)).collect()
 }
@@ -172,11 +183,11 @@ fn names(attribute: Option<&Attribute>, column: &ColumnMessage<'_>) -> bool {
 /// log; the catalog may be ahead of it. `type_names` are those of [`unnamed_types`], in its order.
 pub(crate) fn from_message(
     message: &RelationMessage<'_>,
-    table: Option<&Table>,
+    context: Context<'_>,
     type_names: &[String],
 ) -> Relation {
     let mut type_names = type_names.iter();
-    let attributes = attributes_of(message, table);
+    let attributes = attributes_of(message, context);
     let columns = message.columns.iter().zip(attributes).map(|(sent, attribute)| {
         let type_name = match attribute {
             Some(attribute) if names(Some(attribute), sent) => attribute.type_name.clone(),
@@ -186,6 +197,8 @@ pub(crate) fn from_message(
         // Without a catalog: the key that Postgres sends by default is the primary key, and it is never null.
         let key = sent.key && message.identity == ReplicaIdentity::Default;
         let attnum = attribute.map_or(0, |at| at.attnum);
+        // Of a dropped one the catalog has the number and nothing else.
+        let attribute = attribute.filter(|at| !at.dropped);
         Column {
             name: sent.name.to_owned(),
             id: match attnum {
@@ -213,36 +226,62 @@ pub(crate) fn from_message(
     }
 }
 
-/// Which attribute each column of the message is: by name, else by its place between two that are sure.
+/// Which attribute each column of the message is: by its name, else by the version before, else by its place between
+/// two that are sure.
 ///
 /// The stream sends columns by attribute number and numbers are never used again, so between two columns that are
 /// sure there is room for certain others only. Where the numbers do not tell, the column stays without one.
-fn attributes_of<'t>(message: &RelationMessage<'_>, table: Option<&'t Table>) -> Vec<Option<&'t Attribute>> {
-    let Some(table) = table else { return vec![None; message.columns.len()] };
-    let by_name =
-        |sent: &ColumnMessage<'_>| table.columns.iter().find(|at| !at.dropped && at.name == sent.name);
+fn attributes_of<'t>(message: &RelationMessage<'_>, context: Context<'t>) -> Vec<Option<&'t Attribute>> {
+    let Some(table) = context.table else { return vec![None; message.columns.len()] };
+    let is_sent = |name: &str| message.columns.iter().any(|sent| sent.name == name);
+    let of_before = |sent: &ColumnMessage<'_>| {
+        let attnum = context.before?.columns.iter().find(|column| column.name == sent.name)?.attnum;
+        table.columns.iter().find(|at| at.attnum == attnum)
+    };
+    let by_name = |sent: &ColumnMessage<'_>| {
+        // A name may have gone to another column since; the one that had it is still there, and has to be sent.
+        let renamed_since = of_before(sent).filter(|at| !at.dropped && !is_sent(&at.name));
+        renamed_since.or_else(|| table.columns.iter().find(|at| !at.dropped && at.name == sent.name))
+    };
     let mut found: Vec<Option<&Attribute>> = message.columns.iter().map(by_name).collect();
+    for (at, sent) in
+        message.columns.iter().enumerate().filter(|(at, _)| found[*at].is_none()).collect::<Vec<_>>()
+    {
+        found[at] = of_before(sent).filter(|it| room(&found, at).contains(&it.attnum));
+    }
+    let is_candidate = |at: &Attribute| match context.before {
+        // Numbers only grow: a lower one that was not there then was gone before.
+        Some(before) => {
+            let last = before.columns.iter().map(|column| column.attnum).max().unwrap_or(0);
+            at.attnum > last || before.columns.iter().any(|column| column.attnum == at.attnum)
+        }
+        None => true,
+    };
     let mut from = 0;
     while let Some(start) = found.iter().skip(from).position(Option::is_none).map(|at| at + from) {
         let end = found.iter().skip(start).position(Option::is_some).map_or(found.len(), |at| at + start);
-        let low =
-            start.checked_sub(1).and_then(|at| found.get(at)).copied().flatten().map_or(0, |at| at.attnum);
-        let high = found.get(end).copied().flatten().map_or(i16::MAX, |at| at.attnum);
-        let sent_elsewhere = |at: &Attribute| message.columns.iter().any(|sent| sent.name == at.name);
+        let room = room(&found, start);
         let between: Vec<&Attribute> = table
             .columns
             .iter()
-            .filter(|at| at.attnum > low && at.attnum < high && at.generated.is_none() && !sent_elsewhere(at))
+            .filter(|at| room.contains(&at.attnum) && at.generated.is_none() && !is_sent(&at.name))
+            .filter(|at| is_candidate(at))
             .collect();
         if between.len() == end - start {
             for (place, attribute) in found.iter_mut().skip(start).zip(between) {
-                // A dropped one tells its number and nothing else.
-                *place = (!attribute.dropped).then_some(attribute);
+                *place = Some(attribute);
             }
         }
         from = end;
     }
     found
+}
+
+/// The numbers between those of the nearest two columns that are sure.
+fn room(found: &[Option<&Attribute>], at: usize) -> RangeInclusive<i16> {
+    let low = found.iter().take(at).rev().flatten().next().map_or(0, |at| at.attnum);
+    let high = found.iter().skip(at).flatten().next().map_or(i16::MAX, |at| at.attnum);
+    low.saturating_add(1)..=high.saturating_sub(1)
 }
 
 #[cfg(test)]

@@ -517,8 +517,9 @@ async fn describe(
     message: &RelationMessage<'_>,
 ) -> Result<event::Relation, Error> {
     let tables = catalog::tables(client, &[message.oid]).await?;
-    let table = tables.first();
-    let types = relation::unnamed_types(message, table);
+    let before = relations.get(message.oid).map(|known| known.relation.as_ref());
+    let context = relation::Context { table: tables.first(), before };
+    let types = relation::unnamed_types(message, context);
     let mut names = Vec::with_capacity(types.len());
     if !types.is_empty() {
         for ((oid, _), name) in types.iter().zip(catalog::type_names(client, &types).await?) {
@@ -526,5 +527,5 @@ async fn describe(
             names.push(name.or_else(told).unwrap_or_else(|| format!("type {oid}")));
         }
     }
-    Ok(relation::from_message(message, table, &names))
+    Ok(relation::from_message(message, context, &names))
 }

@@ -26,7 +26,11 @@ fn collector(identity: ReplicaIdentity) -> Collector {
 fn describe(collector: &mut Collector, made: &Made) {
     let bytes = encode(made);
     let message = collector.take(&bytes).unwrap().unwrap();
-    let relation = relation::from_message(&message, None, &vec!["text".into(); message.columns.len()]);
+    let relation = relation::from_message(
+        &message,
+        relation::Context::default(),
+        &vec!["text".into(); message.columns.len()],
+    );
     collector.relations.learn(relation);
 }
 
@@ -191,7 +195,7 @@ proptest! {
             let bytes = encode(made);
             if let Ok(Some(message)) = collector.take(&bytes) {
                 let types = vec![String::new(); message.columns.len()];
-                collector.relations.learn(relation::from_message(&message, None, &types));
+                collector.relations.learn(relation::from_message(&message, relation::Context::default(), &types));
             }
             if collector.is_full() {
                 let _ = collector.cut();
