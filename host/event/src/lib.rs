@@ -4,7 +4,9 @@
 
 mod batch;
 mod cells;
+mod horizon;
 mod lsn;
+mod pattern;
 mod relation;
 mod schema;
 
@@ -12,6 +14,8 @@ pub use batch::{
     Batch, BatchBuilder, Chunk, Identity, OldImage, Op, RowAt, RowChange, Step, Transaction, Truncate, Walk,
 };
 pub use cells::{Cells, CellsBuilder, Image, InvalidCells, State, Value};
+pub use horizon::{Horizon, ParseHorizonError};
 pub use lsn::{Lsn, ParseLsnError};
+pub use pattern::TablePattern;
 pub use relation::{Column, GeneratedKind, IdentityColumn, Relation, ReplicaIdentity, TableName};
 pub use schema::SchemaEntry;

@@ -21,7 +21,6 @@ mod loaded;
 mod nearest;
 mod options;
 mod parameters;
-mod pattern;
 mod problem;
 mod report;
 mod rules;

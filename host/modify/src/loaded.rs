@@ -1,11 +1,10 @@
 //! The loaded plugins of a chain: which is the injector, which are filters, who offers which transformer.
 
-use event::TableName;
+use event::{TableName, TablePattern};
 use plugin::{Engine, Offer, Plugin, PluginKind, Running, Source};
 use serde_json::{Map, Value, json};
 
 use crate::nearest::hint;
-use crate::pattern::Pattern;
 use crate::{Filter, Injector, Options, PluginOptions, Problem, parameters, standard};
 
 /// All plugins of a chain.
@@ -24,7 +23,7 @@ pub(crate) struct TableStage {
     pub(crate) plugin: usize,
     pub(crate) offer: String,
     pub(crate) settings: Vec<(String, String)>,
-    tables: Vec<Pattern>,
+    tables: Vec<TablePattern>,
     /// As written, for the digest.
     pub(crate) table_texts: Vec<String>,
 }
@@ -167,7 +166,7 @@ impl Loaded {
         let settings = parameters::settings(&place, offer, settings, &[], problems);
         let mut patterns = Vec::new();
         for text in tables {
-            match Pattern::parse(text) {
+            match TablePattern::parse(text) {
                 Some(pattern) => patterns.push(pattern),
                 None => problems
                     .push(Problem::TablePattern { plugin: running.name().into(), pattern: text.clone() }),

@@ -4,15 +4,19 @@
 //! text form wherever it is read.
 
 mod connect;
+mod copy;
 mod drowsy;
 mod error;
 mod quote;
 mod replication;
 mod tls;
 mod url;
+mod wire;
 
 pub use connect::{Client, PINNED, connect, options_with};
+pub use copy::CopyOut;
 pub use error::{Class, Error, class_of, describe};
 pub use quote::{ident, literal, table};
-pub use replication::{Failure, Message, Replication};
+pub use replication::{Message, Replication};
 pub use url::{SslMode, Url, UrlError};
+pub use wire::Failure;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use event::{GeneratedKind, IdentityColumn, ReplicaIdentity, TableName};
+use event::{GeneratedKind, Horizon, IdentityColumn, ParseHorizonError, ReplicaIdentity, TableName};
 use postgres::Client;
 use tokio::time::Instant;
 use tokio_postgres::Row;
@@ -44,33 +44,12 @@ const LOOK_AGAIN: Duration = Duration::from_millis(2);
 /// The columns of an index that make its key; `INCLUDE` columns follow them.
 const KEY: &str = "(i.indkey::int2[])[0:i.indnkeyatts - 1]";
 
-/// Which transactions a session saw at a moment.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Horizon {
-    /// The first that had not begun, or not ended as the last.
-    next: u32,
-    /// Those before it that were running.
-    running: Vec<u32>,
-}
-
-impl Horizon {
-    /// What a statement that begins now will see, or more.
-    pub(crate) async fn read(client: &Client) -> Result<Self, Error> {
-        const SEES: &str = "SELECT pg_snapshot_xmax(now)::text::int8, ARRAY(SELECT pg_snapshot_xip(now)::text::int8) \
-             FROM pg_current_snapshot() AS now";
-        let fault = Error::statement("see which transactions are visible");
-        let row = client.query_one(SEES, &[]).await.map_err(fault)?;
-        // The stream has the lower half of a number.
-        let low = |number: i64| u32::try_from(number & i64::from(u32::MAX)).unwrap_or_default();
-        let running: Vec<i64> = row.get(1);
-        Ok(Self { next: low(row.get(0)), running: running.into_iter().map(low).collect() })
-    }
-
-    /// Whether it saw what the transaction had committed. Numbers go round; half of the circle is behind.
-    pub(crate) fn sees(&self, xid: u32) -> bool {
-        let distance = self.next.wrapping_sub(xid);
-        (1..1 << 31).contains(&distance) && !self.running.contains(&xid)
-    }
+/// Which transactions a statement that begins now will see, or more.
+pub(crate) async fn horizon(client: &Client) -> Result<Horizon, Error> {
+    const SEES: &str = "SELECT pg_current_snapshot()::text";
+    let fault = Error::statement("see which transactions are visible");
+    let text: String = client.query_one(SEES, &[]).await.map_err(fault)?.get(0);
+    text.parse().map_err(|error: ParseHorizonError| Error::Protocol { reason: error.to_string() })
 }
 
 /// Waits until other sessions see what the transaction did: a commit is sent once it is in the log, and that is a moment
@@ -78,7 +57,7 @@ impl Horizon {
 /// `limit` the catalog is taken as it is.
 pub(crate) async fn settle(client: &Client, xid: u32, limit: Duration) -> Result<(), Error> {
     let deadline = Instant::now() + limit;
-    while !Horizon::read(client).await?.sees(xid) && Instant::now() < deadline {
+    while !horizon(client).await?.sees(xid) && Instant::now() < deadline {
         tokio::time::sleep(LOOK_AGAIN).await;
     }
     Ok(())
@@ -318,22 +297,4 @@ impl Names {
 fn names(tables: &[TableName]) -> Names {
     let (schemas, names) = tables.iter().map(|table| (table.schema.clone(), table.name.clone())).unzip();
     Names { schemas, names }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_horizon_sees_what_had_ended_before_it_also_where_numbers_go_round() {
-        let horizon = Horizon { next: 100, running: vec![90, 95] };
-        for (xid, seen) in [(99, true), (94, true), (90, false), (95, false), (100, false), (101, false)] {
-            assert_eq!(horizon.sees(xid), seen, "{xid}");
-        }
-        let round = Horizon { next: 5, running: vec![u32::MAX - 1] };
-        for (xid, seen) in [(4, true), (u32::MAX, true), (u32::MAX - 1, false), (5, false), (1 << 30, false)]
-        {
-            assert_eq!(round.sees(xid), seen, "{xid}");
-        }
-    }
 }

@@ -3,10 +3,10 @@
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use event::{Column, Relation, ReplicaIdentity, TableName};
+use event::{Column, Horizon, Relation, ReplicaIdentity, TableName};
 use hashbrown::HashMap;
 
-use crate::wal::catalog::{Attribute, Horizon, Table};
+use crate::wal::catalog::{Attribute, Table};
 use crate::wal::decode::{ColumnMessage, RelationMessage};
 use crate::wal::{SCHEMA, TableWithoutIdentity, log};
 

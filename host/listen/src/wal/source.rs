@@ -10,7 +10,6 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::wal::catalog::Horizon;
 use crate::wal::progress::{Progress, Summary};
 use crate::wal::publication::Publication;
 use crate::wal::relation::{self, Relations, Snapshot};
@@ -244,7 +243,7 @@ async fn relations(
     server: &Server,
     publication: &str,
 ) -> Result<(Vec<Arc<Relation>>, Snapshot), Error> {
-    let seen = Horizon::read(client).await?;
+    let seen = catalog::horizon(client).await?;
     let published = catalog::published(client, server, publication).await?;
     let oids: Vec<u32> = published.iter().map(|(oid, _)| *oid).collect();
     let tables = catalog::tables(client, &oids).await?;

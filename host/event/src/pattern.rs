@@ -1,10 +1,10 @@
 //! Patterns for tables in the configuration: `users`, `app.*`, `*.*`, `"My App"."a.b"`.
 
-use event::TableName;
+use crate::TableName;
 
 /// A pattern; a part is a name in which `*` stands for any characters, or a quoted name as it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Pattern {
+pub struct TablePattern {
     schema: Part,
     name: Part,
 }
@@ -15,9 +15,10 @@ enum Part {
     Glob(String),
 }
 
-impl Pattern {
+impl TablePattern {
     /// `None` for what is no pattern. Without a schema, `public` is meant, and `*` alone is every table.
-    pub(crate) fn parse(text: &str) -> Option<Self> {
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
         if text == "*" {
             return Self::parse("*.*");
         }
@@ -31,7 +32,9 @@ impl Pattern {
         }
     }
 
-    pub(crate) fn matches(&self, table: &TableName) -> bool {
+    /// Whether it stands for the table.
+    #[must_use]
+    pub fn matches(&self, table: &TableName) -> bool {
         self.schema.matches(&table.schema) && self.name.matches(&table.name)
     }
 }
@@ -90,7 +93,7 @@ mod tests {
     use super::*;
 
     fn matches(pattern: &str, schema: &str, name: &str) -> bool {
-        Pattern::parse(pattern).unwrap().matches(&TableName::new(schema, name))
+        TablePattern::parse(pattern).unwrap().matches(&TableName::new(schema, name))
     }
 
     #[test]
@@ -107,7 +110,7 @@ mod tests {
     #[test]
     fn other_text_is_refused() {
         for bad in ["", ".", "a.", ".a", "a.b.c", "\"a", "a\"b", "\"\"", "\"a\"b"] {
-            assert!(Pattern::parse(bad).is_none(), "{bad}");
+            assert!(TablePattern::parse(bad).is_none(), "{bad}");
         }
     }
 }
