@@ -371,7 +371,12 @@ struct ChunkBuilder {
 impl BatchBuilder {
     /// A transaction starts.
     pub fn begin(&mut self, transaction: Transaction) {
-        self.ordinal = 0;
+        self.begin_at(transaction, 0);
+    }
+
+    /// A transaction goes on with the row of that number.
+    pub fn begin_at(&mut self, transaction: Transaction, ordinal: u64) {
+        self.ordinal = ordinal;
         self.enter(transaction);
     }
 

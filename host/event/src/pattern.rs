@@ -37,6 +37,21 @@ impl TablePattern {
     pub fn matches(&self, table: &TableName) -> bool {
         self.schema.matches(&table.schema) && self.name.matches(&table.name)
     }
+
+    /// Whether it names one table.
+    #[must_use]
+    pub fn is_exact(&self) -> bool {
+        self.exact().is_some()
+    }
+
+    /// The one table that it names, if it holds no `*`.
+    #[must_use]
+    pub fn exact(&self) -> Option<TableName> {
+        match (&self.schema, &self.name) {
+            (Part::Exact(schema), Part::Exact(name)) => Some(TableName::new(schema, name)),
+            (Part::Glob(_), _) | (_, Part::Glob(_)) => None,
+        }
+    }
 }
 
 /// One part and what comes after it.

@@ -5,7 +5,7 @@
 //! are collected column by column (`collect`) and leave in batches.
 
 mod admin;
-mod catalog;
+pub(crate) mod catalog;
 mod collect;
 mod decode;
 mod ending;
@@ -16,7 +16,7 @@ mod migrate;
 mod options;
 mod progress;
 mod publication;
-mod relation;
+pub(crate) mod relation;
 mod role;
 mod server;
 mod session;

@@ -1,0 +1,97 @@
+//! The moment of a snapshot: a transaction that holds it open, and what it sees.
+
+use event::{Horizon, Lsn, ParseHorizonError};
+use postgres::{Client, Url};
+
+use super::{Error, Selection, Sequence, Table, sequences, tables};
+
+/// What `pg_stat_activity` shows.
+pub(super) const APPLICATION: &str = "pgstream snapshot";
+
+/// A snapshot may be held for hours, whatever the server's settings are.
+pub(super) const SETTINGS: [(&str, &str); 3] =
+    [("statement_timeout", "0"), ("lock_timeout", "0"), ("idle_in_transaction_session_timeout", "0")];
+
+/// What is read, and from where.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The source.
+    pub url: Url,
+    /// Which tables.
+    pub selection: Selection,
+    /// The publication of the stream that follows; it says what counts as one table. `None`: a root with all its partitions.
+    pub publication: Option<String>,
+    /// About how many bytes a range of pages has.
+    pub range_bytes: u64,
+}
+
+/// A moment that is held open. Dropping it lets go.
+#[derive(Debug)]
+pub struct Moment {
+    client: Client,
+    /// By this name another session, or another program, sees the same.
+    pub name: String,
+    /// The transactions that it sees.
+    pub horizon: Horizon,
+    /// All of those were committed before it.
+    pub lsn: Lsn,
+    /// `server_version_num` of the source.
+    pub version: u32,
+    /// The wanted tables, the largest first.
+    pub tables: Vec<Table>,
+}
+
+impl Moment {
+    /// Takes a snapshot and lists what is in it.
+    ///
+    /// # Errors
+    /// A source that cannot be reached or read, and tables that are named and not there.
+    pub async fn take(options: &Options) -> Result<Self, Error> {
+        let client = postgres::connect(&options.url, APPLICATION, &SETTINGS).await?;
+        // The published tables as they are now: one that changes its place meanwhile is found when it is read.
+        let published = match &options.publication {
+            Some(publication) => published(&client, publication).await?,
+            None => Vec::new(),
+        };
+        client
+            .batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            .await
+            .map_err(Error::statement("begin the snapshot"))?;
+        const TAKE: &str = "SELECT pg_export_snapshot(), pg_current_snapshot()::text, current_setting('server_version_num')::int4";
+        let row = client.query_one(TAKE, &[]).await.map_err(Error::statement("export the snapshot"))?;
+        let horizon: String = row.get(1);
+        // After it was taken: what it sees was committed before.
+        const WRITTEN: &str = "SELECT (CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_insert_lsn() END)::text";
+        let written =
+            client.query_one(WRITTEN, &[]).await.map_err(Error::statement("read the end of the log"))?;
+        let horizon: Horizon =
+            horizon.parse().map_err(|error: ParseHorizonError| Error::Lost { reason: error.to_string() })?;
+        let tables = tables::read(&client, &options.selection, &published).await?;
+        Ok(Self {
+            name: row.get(0),
+            horizon,
+            lsn: written.get::<_, Option<&str>>(0).and_then(|text| text.parse().ok()).unwrap_or_default(),
+            version: row.get::<_, i32>(2).unsigned_abs(),
+            tables,
+            client,
+        })
+    }
+
+    /// The sequences as they are now: they are in no snapshot.
+    ///
+    /// # Errors
+    /// A lost connection, or a sequence that may not be read.
+    pub async fn sequences(&self) -> Result<Vec<Sequence>, Error> {
+        sequences::read(&self.client).await
+    }
+}
+
+/// The oids of the tables that a publication names: a root where it sends changes as the root's.
+async fn published(client: &Client, publication: &str) -> Result<Vec<u32>, Error> {
+    const PUBLISHED: &str = "SELECT c.oid FROM pg_publication_tables AS p \
+        JOIN pg_namespace AS n ON n.nspname = p.schemaname \
+        JOIN pg_class AS c ON c.relnamespace = n.oid AND c.relname = p.tablename WHERE p.pubname = $1::text";
+    let fault = Error::statement("read the tables of the publication");
+    let rows = client.query(PUBLISHED, &[&publication]).await.map_err(fault)?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
+}
