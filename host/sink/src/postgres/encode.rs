@@ -150,18 +150,23 @@ pub(super) fn line<'a>(source: &Source<'a>, places: &[Place], row: &Found<'a>, o
         if at > 0 {
             out.put_u8(b'\t');
         }
-        match source.value(row, *place) {
-            Value::Present(bytes) => escape(bytes, out, |byte| match byte {
-                b'\\' => Some(b'\\'),
-                b'\n' => Some(b'n'),
-                b'\r' => Some(b'r'),
-                b'\t' => Some(b't'),
-                _ => None,
-            }),
-            Value::Null | Value::Unchanged => out.put_slice(b"\\N"),
-        }
+        field(source.value(row, *place), out);
     }
     out.put_u8(b'\n');
+}
+
+/// Appends a value of such a line.
+pub(super) fn field(value: Value<'_>, out: &mut BytesMut) {
+    match value {
+        Value::Present(bytes) => escape(bytes, out, |byte| match byte {
+            b'\\' => Some(b'\\'),
+            b'\n' => Some(b'n'),
+            b'\r' => Some(b'r'),
+            b'\t' => Some(b't'),
+            _ => None,
+        }),
+        Value::Null | Value::Unchanged => out.put_slice(b"\\N"),
+    }
 }
 
 /// Copies `bytes`; a byte for which `special` answers becomes a backslash and the answer.

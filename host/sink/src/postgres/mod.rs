@@ -8,6 +8,7 @@
 mod apply;
 mod binary;
 mod catalog;
+pub mod copy;
 mod counters;
 mod define;
 mod encode;

@@ -339,7 +339,7 @@ impl Writer {
 }
 
 /// Switches triggers and foreign keys off for the session; false where the role may not.
-async fn become_replica(client: &Client) -> Result<bool, Error> {
+pub(super) async fn become_replica(client: &Client) -> Result<bool, Error> {
     let Err(error) = client.batch_execute("SET session_replication_role = replica").await else {
         return Ok(true);
     };

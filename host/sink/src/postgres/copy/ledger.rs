@@ -1,0 +1,337 @@
+//! The ledger of a snapshot, on the target: which tables, how far each is, as of which moment of the source.
+//!
+//! `epoch` keeps two processes apart, as in the progress row: who begins takes a new one, and a range that was written
+//! under an old one finds no row, so its transaction is rolled back.
+
+use ::postgres::{Client, Url, connect};
+use event::{Horizon, Lsn, TableName};
+
+use super::Error;
+use crate::postgres::progress::APPLICATION;
+
+/// Two that create at once would fail on each other's catalog rows, hence the lock ("pgstream" in ASCII).
+const CREATE: &str = "
+BEGIN;
+SELECT pg_advisory_xact_lock(8099568107204472173);
+CREATE SCHEMA IF NOT EXISTS pgstream;
+CREATE TABLE IF NOT EXISTS pgstream.snapshots (
+    system_id text NOT NULL,
+    slot      text NOT NULL,
+    phase     text NOT NULL CHECK (phase IN ('rows', 'finish', 'done')),
+    horizon   text NOT NULL,
+    lsn       pg_lsn NOT NULL,
+    begun_at  timestamptz NOT NULL DEFAULT now(),
+    ended_at  timestamptz,
+    PRIMARY KEY (system_id, slot));
+CREATE TABLE IF NOT EXISTS pgstream.snapshot_tables (
+    system_id   text NOT NULL,
+    slot        text NOT NULL,
+    oid         oid NOT NULL,
+    schema_name text NOT NULL,
+    table_name  text NOT NULL,
+    state       text NOT NULL CHECK (state IN ('waiting', 'copying', 'done', 'failed', 'gone')),
+    horizon     text NOT NULL,
+    lsn         pg_lsn NOT NULL,
+    epoch       bigint NOT NULL,
+    ours        boolean NOT NULL,
+    ranges      bigint NOT NULL,
+    ranges_done bigint NOT NULL DEFAULT 0,
+    rows        bigint NOT NULL DEFAULT 0,
+    bytes       bigint NOT NULL DEFAULT 0,
+    total_bytes bigint NOT NULL,
+    reason      text,
+    ended_at    timestamptz,
+    PRIMARY KEY (system_id, slot, oid)) WITH (fillfactor = 50);
+COMMENT ON TABLE pgstream.snapshots IS 'initial copies that pgstream makes or has made';
+COMMENT ON TABLE pgstream.snapshot_tables IS 'how far pgstream has copied each table, and as of which moment of the source';
+COMMIT;";
+
+/// Where a snapshot is as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// The tables are there; rows are being copied.
+    Rows,
+    /// All rows are there; indexes and constraints come.
+    Finish,
+    /// All is there.
+    Done,
+}
+
+impl Phase {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Rows => "rows",
+            Self::Finish => "finish",
+            Self::Done => "done",
+        }
+    }
+
+    fn of(word: &str) -> Option<Self> {
+        [Self::Rows, Self::Finish, Self::Done].into_iter().find(|phase| phase.word() == word)
+    }
+}
+
+/// A snapshot as a whole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Whole {
+    /// Where it is.
+    pub phase: Phase,
+    /// The schema is as these transactions left it.
+    pub horizon: Horizon,
+    /// All of those were committed before it.
+    pub lsn: Lsn,
+}
+
+/// Where a table is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Nothing of it is there.
+    Waiting,
+    /// A part of its ranges is there.
+    Copying,
+    /// All of it is there.
+    Done,
+    /// It could not be copied.
+    Failed,
+    /// The source dropped it meanwhile.
+    Gone,
+}
+
+impl State {
+    /// As the ledger has it.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Copying => "copying",
+            Self::Done => "done",
+            Self::Failed => "failed",
+            Self::Gone => "gone",
+        }
+    }
+
+    fn of(word: &str) -> Option<Self> {
+        [Self::Waiting, Self::Copying, Self::Done, Self::Failed, Self::Gone]
+            .into_iter()
+            .find(|state| state.word() == word)
+    }
+}
+
+/// A table in the ledger.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Its oid on the source.
+    pub oid: u32,
+    /// Its name.
+    pub table: TableName,
+    /// Where it is.
+    pub state: State,
+    /// Its rows are as these transactions left them.
+    pub horizon: Horizon,
+    /// All of those were committed before it.
+    pub lsn: Lsn,
+    /// Every row that the target has of it was copied by us.
+    pub ours: bool,
+    /// How many rows are there.
+    pub rows: u64,
+    /// How many bytes were copied.
+    pub bytes: u64,
+    /// About how many there are to copy.
+    pub total_bytes: u64,
+    /// Why it failed.
+    pub reason: Option<String>,
+}
+
+/// The ledger of one slot's snapshot. While it is open, no other process copies.
+#[derive(Debug)]
+pub struct Ledger {
+    client: Client,
+    pub(super) system_id: String,
+    pub(super) slot: String,
+    pub(super) epoch: i64,
+}
+
+impl Ledger {
+    /// Opens it, and makes it where it is missing. `slot` is empty for a snapshot without a stream.
+    ///
+    /// # Errors
+    /// A target that cannot be reached or lacks rights, and [`Error::Busy`].
+    pub async fn open(url: &Url, system_id: &str, slot: &str) -> Result<Self, Error> {
+        let client = connect(url, APPLICATION, &[("idle_session_timeout", "0")])
+            .await
+            .map_err(super::super::Error::from)?;
+        client
+            .batch_execute(CREATE)
+            .await
+            .map_err(Error::statement("create the ledger of snapshots on the target"))?;
+        const LOCK: &str =
+            "SELECT pg_try_advisory_lock(hashtextextended('pgstream snapshot ' || $1 || ' ' || $2, 0))";
+        let lock = client.query_one(LOCK, &[&system_id, &slot]).await;
+        if !lock.map_err(Error::statement("lock the ledger of snapshots"))?.get::<_, bool>(0) {
+            return Err(Error::Busy { slot: slot.to_owned() });
+        }
+        const EPOCH: &str = "SELECT coalesce(max(epoch), 0) + 1 FROM pgstream.snapshot_tables WHERE system_id = $1 AND slot = $2";
+        let epoch = client.query_one(EPOCH, &[&system_id, &slot]).await;
+        let epoch = epoch.map_err(Error::statement("read the ledger of snapshots"))?.get(0);
+        Ok(Self { client, system_id: system_id.to_owned(), slot: slot.to_owned(), epoch })
+    }
+
+    /// The snapshot as a whole; `None` if it has not begun.
+    ///
+    /// # Errors
+    /// A target that does not answer, and [`Error::Ledger`].
+    pub async fn whole(&self) -> Result<Option<Whole>, Error> {
+        whole(&self.client, &self.system_id, &self.slot).await
+    }
+
+    /// It is at `phase` now. The moment of the schema stays what it was at first.
+    ///
+    /// # Errors
+    /// A target that does not answer.
+    pub async fn set_phase(&self, phase: Phase, horizon: &Horizon, lsn: Lsn) -> Result<(), Error> {
+        const SET: &str = "INSERT INTO pgstream.snapshots AS s (system_id, slot, phase, horizon, lsn) \
+            VALUES ($1, $2, $3, $4, $5::text::pg_lsn) \
+            ON CONFLICT (system_id, slot) DO UPDATE SET phase = EXCLUDED.phase, \
+                ended_at = CASE WHEN EXCLUDED.phase = 'done' THEN now() END";
+        self.client
+            .execute(
+                SET,
+                &[&self.system_id, &self.slot, &phase.word(), &horizon.to_string(), &lsn.to_string()],
+            )
+            .await
+            .map(|_| ())
+            .map_err(Error::statement("write the ledger of snapshots"))
+    }
+
+    /// All tables.
+    ///
+    /// # Errors
+    /// As [`Ledger::whole`].
+    pub async fn entries(&self) -> Result<Vec<Entry>, Error> {
+        entries(&self.client, &self.system_id, &self.slot).await
+    }
+
+    /// A table is to be copied as of a moment, in so many ranges: from now on no other process can write to it. `ours`:
+    /// the target has no rows of it but what we copied.
+    ///
+    /// # Errors
+    /// A target that does not answer.
+    pub async fn plan(&self, entry: &Entry, ranges: u64) -> Result<(), Error> {
+        const PLAN: &str = "INSERT INTO pgstream.snapshot_tables \
+            (system_id, slot, oid, schema_name, table_name, state, horizon, lsn, epoch, ours, ranges, total_bytes) \
+            VALUES ($1, $2, $3, $4, $5, 'waiting', $6, $7::text::pg_lsn, $8, $9, $10, $11) \
+            ON CONFLICT (system_id, slot, oid) DO UPDATE SET \
+                schema_name = EXCLUDED.schema_name, table_name = EXCLUDED.table_name, horizon = EXCLUDED.horizon, \
+                lsn = EXCLUDED.lsn, epoch = EXCLUDED.epoch, ours = EXCLUDED.ours, ranges = EXCLUDED.ranges, \
+                total_bytes = EXCLUDED.total_bytes, state = 'waiting', ranges_done = 0, rows = 0, bytes = 0, \
+                reason = NULL, ended_at = NULL";
+        self.client
+            .execute(
+                PLAN,
+                &[
+                    &self.system_id,
+                    &self.slot,
+                    &entry.oid,
+                    &entry.table.schema,
+                    &entry.table.name,
+                    &entry.horizon.to_string(),
+                    &entry.lsn.to_string(),
+                    &self.epoch,
+                    &entry.ours,
+                    &signed(ranges),
+                    &signed(entry.total_bytes),
+                ],
+            )
+            .await
+            .map(|_| ())
+            .map_err(Error::statement("write the ledger of snapshots"))
+    }
+
+    /// A table could not be copied, or is gone.
+    ///
+    /// # Errors
+    /// A target that does not answer.
+    pub async fn give_up(&self, oid: u32, state: State, reason: Option<&str>) -> Result<(), Error> {
+        const GIVE_UP: &str = "UPDATE pgstream.snapshot_tables SET state = $4, reason = $5, ended_at = now() \
+                               WHERE system_id = $1 AND slot = $2 AND oid = $3";
+        self.client
+            .execute(GIVE_UP, &[&self.system_id, &self.slot, &oid, &state.word(), &reason])
+            .await
+            .map(|_| ())
+            .map_err(Error::statement("write the ledger of snapshots"))
+    }
+
+    /// The session of the ledger: for looks at the target.
+    #[must_use]
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+}
+
+pub(super) fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+fn unsigned(number: i64) -> u64 {
+    u64::try_from(number).unwrap_or_default()
+}
+
+fn unreadable(what: &str) -> Error {
+    Error::Ledger { reason: format!("`{what}` has no place in it") }
+}
+
+fn moment(horizon: &str, lsn: &str) -> Result<(Horizon, Lsn), Error> {
+    let horizon = horizon.parse().map_err(|_| unreadable(horizon))?;
+    Ok((horizon, lsn.parse().map_err(|_| unreadable(lsn))?))
+}
+
+async fn whole(client: &Client, system_id: &str, slot: &str) -> Result<Option<Whole>, Error> {
+    const WHOLE: &str =
+        "SELECT phase, horizon, lsn::text FROM pgstream.snapshots WHERE system_id = $1 AND slot = $2";
+    let fault = Error::statement("read the ledger of snapshots");
+    let Some(row) = client.query_opt(WHOLE, &[&system_id, &slot]).await.map_err(fault)? else {
+        return Ok(None);
+    };
+    let (horizon, lsn) = moment(row.get(1), row.get(2))?;
+    let phase = Phase::of(row.get(0)).ok_or_else(|| unreadable(row.get(0)))?;
+    Ok(Some(Whole { phase, horizon, lsn }))
+}
+
+async fn entries(client: &Client, system_id: &str, slot: &str) -> Result<Vec<Entry>, Error> {
+    const ENTRIES: &str = "SELECT oid, schema_name, table_name, state, horizon, lsn::text, ours, rows, bytes, total_bytes, reason \
+        FROM pgstream.snapshot_tables WHERE system_id = $1 AND slot = $2 ORDER BY total_bytes DESC, oid";
+    let fault = Error::statement("read the ledger of snapshots");
+    let rows = client.query(ENTRIES, &[&system_id, &slot]).await.map_err(fault)?;
+    let entry = |row: &tokio_postgres::Row| {
+        let (horizon, lsn) = moment(row.get(4), row.get(5))?;
+        Ok(Entry {
+            oid: row.get(0),
+            table: TableName::new(row.get::<_, String>(1), row.get::<_, String>(2)),
+            state: State::of(row.get(3)).ok_or_else(|| unreadable(row.get(3)))?,
+            horizon,
+            lsn,
+            ours: row.get(6),
+            rows: unsigned(row.get(7)),
+            bytes: unsigned(row.get(8)),
+            total_bytes: unsigned(row.get(9)),
+            reason: row.get(10),
+        })
+    };
+    rows.iter().map(entry).collect()
+}
+
+/// What a target knows of a slot's snapshot, without taking part in it.
+///
+/// # Errors
+/// A target that cannot be reached or read.
+pub async fn status(url: &Url, system_id: &str, slot: &str) -> Result<Option<(Whole, Vec<Entry>)>, Error> {
+    let client = connect(url, APPLICATION, &[]).await.map_err(super::super::Error::from)?;
+    const EXISTS: &str = "SELECT to_regclass('pgstream.snapshots') IS NOT NULL";
+    let exists =
+        client.query_one(EXISTS, &[]).await.map_err(Error::statement("look for the ledger of snapshots"))?;
+    if !exists.get::<_, bool>(0) {
+        return Ok(None);
+    }
+    let Some(whole) = whole(&client, system_id, slot).await? else { return Ok(None) };
+    Ok(Some((whole, entries(&client, system_id, slot).await?)))
+}

@@ -1,0 +1,14 @@
+//! The rows of a snapshot: copied range by range, each together with its mark in the ledger, in one transaction.
+//!
+//! The [`Ledger`] says which tables there are, how far each is, and as of which moment; [`Copier`]s write at the same
+//! time, each a range. What was committed is in the target and in the ledger, what was not is in neither.
+
+mod copier;
+mod error;
+mod ledger;
+mod target;
+
+pub use copier::{Copier, Range};
+pub use error::Error;
+pub use ledger::{Entry, Ledger, Phase, State, Whole, status};
+pub use target::{Existing, Plan, check, set_sequence};

@@ -1,0 +1,129 @@
+//! What the target has of the tables that are to be copied, before the first row of them comes.
+
+use std::sync::Arc;
+
+use ::postgres::{Class, Client, class_of, literal, table as quoted};
+use event::{Relation, TableName};
+
+use super::Error;
+use crate::postgres::Problem;
+use crate::postgres::catalog::{self, Queries, Target};
+
+/// What becomes of rows that a target table has already.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Existing {
+    /// Nothing is copied.
+    #[default]
+    Refuse,
+    /// They go.
+    Truncate,
+    /// They stay beside the copied ones.
+    Append,
+}
+
+/// How a table goes into the target.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// Every column has the same type on both sides, so rows may stay in binary form.
+    pub same_types: bool,
+    /// The target has it in partitions.
+    pub(super) partitioned: bool,
+    /// It has rows.
+    pub has_rows: bool,
+}
+
+/// Looks at the tables of the target, in the order of `relations`.
+///
+/// # Errors
+/// A target that does not answer, and all that it lacks.
+pub async fn check(client: &Client, user: &str, relations: &[Arc<Relation>]) -> Result<Vec<Plan>, Error> {
+    let queries = Queries::prepare(client).await.map_err(super::super::Error::from)?;
+    let names: Vec<TableName> = relations.iter().map(|relation| relation.name.clone()).collect();
+    let targets = catalog::read(client, &queries, &names).await.map_err(super::super::Error::from)?;
+    let (mut plans, mut problems) = (Vec::new(), Vec::new());
+    for relation in relations {
+        let Some(target) = targets.iter().find(|target| target.name == relation.name) else {
+            problems.push(Problem::Table { table: relation.name.clone() });
+            continue;
+        };
+        problems.extend(missing(relation, target, user));
+        plans.push(Plan {
+            same_types: same_types(relation, target),
+            partitioned: is_partitioned(client, &relation.name).await?,
+            has_rows: has_rows(client, &relation.name).await?,
+        });
+    }
+    if problems.is_empty() { Ok(plans) } else { Err(super::super::Error::Target { problems }.into()) }
+}
+
+fn missing(relation: &Relation, target: &Target, user: &str) -> Vec<Problem> {
+    let mut problems: Vec<Problem> = relation
+        .columns
+        .iter()
+        .filter(|column| target.column(&column.name).is_none())
+        .map(|column| Problem::Column {
+            table: target.name.clone(),
+            column: column.name.clone(),
+            type_name: column.type_name.clone(),
+        })
+        .collect();
+    if target.lacking.iter().any(|right| right == "INSERT") {
+        let (table, role) = (target.name.clone(), user.to_owned());
+        problems.push(Problem::Rights { table, rights: "INSERT".to_owned(), role });
+    }
+    problems
+}
+
+fn same_types(relation: &Relation, target: &Target) -> bool {
+    relation.columns.iter().all(|column| {
+        let there = target.column(&column.name).and_then(|at| target.columns.get(at));
+        there.is_some_and(|there| there.oid == column.type_oid)
+    })
+}
+
+async fn is_partitioned(client: &Client, table: &TableName) -> Result<bool, Error> {
+    let sql = format!("SELECT relkind = 'p' FROM pg_class WHERE oid = {}::regclass", literal(&quoted(table)));
+    let row = client.query_one(&sql, &[]).await.map_err(Error::statement("look at a table of the target"))?;
+    Ok(row.get(0))
+}
+
+/// Of its own: those of a table that inherits from it are another's.
+async fn has_rows(client: &Client, table: &TableName) -> Result<bool, Error> {
+    let row =
+        client.query_one(&format!("SELECT EXISTS (SELECT FROM {})", only(client, table).await?), &[]).await;
+    Ok(row.map_err(Error::statement("look for rows in a table of the target"))?.get(0))
+}
+
+async fn only(client: &Client, table: &TableName) -> Result<String, Error> {
+    let only = if is_partitioned(client, table).await? { "" } else { "ONLY " };
+    Ok(format!("{only}{}", quoted(table)))
+}
+
+/// Takes all rows out of a table.
+pub(super) async fn empty(client: &Client, table: &TableName) -> Result<(), Error> {
+    let only = only(client, table).await?;
+    let Err(error) = client.batch_execute(&format!("TRUNCATE {only}")).await else { return Ok(()) };
+    // Referenced by a foreign key, or not ours to truncate.
+    let other_way = error.code().is_some_and(|code| matches!(code.code(), "0A000" | "42501"));
+    if other_way && error.code().is_none_or(|code| class_of(code) != Class::Reconnect) {
+        let delete = client.batch_execute(&format!("DELETE FROM {only}")).await;
+        return delete.map_err(Error::statement("empty a table of the target"));
+    }
+    Err(Error::statement("empty a table of the target")(error))
+}
+
+/// Sets a sequence of the target; false if it has none of that name.
+///
+/// # Errors
+/// A target that does not answer, or a role that may not.
+pub async fn set_sequence(
+    client: &Client,
+    name: &TableName,
+    value: i64,
+    is_called: bool,
+) -> Result<bool, Error> {
+    const SET: &str =
+        "SELECT setval(to_regclass($1), $2, $3) FROM pg_class WHERE oid = to_regclass($1) AND relkind = 'S'";
+    let set = client.query_opt(SET, &[&quoted(name), &value, &is_called]).await;
+    Ok(set.map_err(Error::statement("set a sequence of the target"))?.is_some())
+}
