@@ -43,6 +43,19 @@ impl std::fmt::Debug for Chain {
     }
 }
 
+/// What becomes of a table's rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Route {
+    /// No filter and no rule looks at them.
+    AsTheyAre,
+    /// They have to go through the chain.
+    Through,
+    /// A filter keeps the table and drops its rows.
+    SchemaOnly,
+    /// A filter drops the table.
+    Nowhere,
+}
+
 /// Bound tables.
 #[derive(Default)]
 struct Tables {
@@ -122,10 +135,19 @@ impl Chain {
     /// # Errors
     /// All problems at once.
     pub fn bind(&mut self, relations: &[Arc<Relation>]) -> Result<Report, Error> {
+        let names: Vec<TableName> = relations.iter().map(|relation| relation.name.clone()).collect();
+        self.bind_some(relations, &names)
+    }
+
+    /// The same for some of the tables that there are: a rule may be for any of `names`.
+    ///
+    /// # Errors
+    /// All problems at once.
+    pub fn bind_some(&mut self, relations: &[Arc<Relation>], names: &[TableName]) -> Result<Report, Error> {
         let mut problems = Vec::new();
         for rules in &self.rules.tables {
-            if !relations.iter().any(|relation| relation.name == rules.table) {
-                let names: Vec<String> = relations.iter().map(|relation| relation.name.to_string()).collect();
+            if !names.contains(&rules.table) {
+                let names: Vec<String> = names.iter().map(TableName::to_string).collect();
                 let table = rules.table.to_string();
                 let hint = nearest::hint(&table, names.iter().map(String::as_str), "no table is replicated");
                 problems.push(Problem::MissingTable { table, hint });
@@ -141,6 +163,23 @@ impl Chain {
         }
         let tables = at.iter().filter_map(|at| self.tables.bound.get(*at));
         Ok(Report::of(&self.loaded.running, tables, &self.rules))
+    }
+
+    /// What becomes of a table's rows. Binds it unless it is.
+    ///
+    /// # Errors
+    /// All problems of the table.
+    pub fn route(&mut self, relation: &Arc<Relation>) -> Result<Route, Error> {
+        let mut problems = Vec::new();
+        let at = self.bind_one(relation, &mut problems);
+        Error::of(problems)?;
+        let table = at.and_then(|at| self.tables.bound.get(at));
+        Ok(match table.map(|table| (&table.fate, table.transforms.is_empty())) {
+            Some((Fate::Keep, true)) => Route::AsTheyAre,
+            Some((Fate::Drop, _)) => Route::Nowhere,
+            Some((Fate::SchemaOnly, _)) => Route::SchemaOnly,
+            Some((Fate::Keep | Fate::ByRow(_), _)) | None => Route::Through,
+        })
     }
 
     /// Passes a batch through injector, filters and transformers. A table version that was not seen before is bound

@@ -7,6 +7,7 @@ use event::{
 };
 
 use crate::wal::Error;
+use crate::wal::copied::Copied;
 use crate::wal::decode::{self, Message, RelationMessage, Row};
 use crate::wal::log::{self, Log};
 use crate::wal::relation::{Known, Relations};
@@ -37,6 +38,9 @@ pub(crate) struct Collector {
     commits: usize,
     /// The transaction that is open, or was the last.
     pub(crate) xid: u32,
+    transaction: Transaction,
+    /// What is in the target without the stream.
+    copied: Copied,
     /// The last position that was passed on.
     position: Lsn,
     /// A position further on before which there is nothing for us.
@@ -49,9 +53,11 @@ pub(crate) struct Collector {
 
 impl Collector {
     /// A collector for a stream that goes on at `start`.
-    pub(crate) fn new(relations: Relations, start: Lsn) -> Self {
+    pub(crate) fn new(relations: Relations, start: Lsn, copied: Copied) -> Self {
         Self {
             relations,
+            copied,
+            transaction: Transaction { commit_lsn: Lsn::ZERO, committed_at: 0, xid: 0 },
             builder: BatchBuilder::default(),
             place: Place::Outside,
             commits: 0,
@@ -70,6 +76,8 @@ impl Collector {
             Place::Outside => {
                 self.place = Place::Announced(transaction);
                 self.xid = transaction.xid;
+                self.transaction = transaction;
+                self.copied.passed(&transaction);
             }
             Place::Announced(_) | Place::Inside => {
                 return Err(protocol("a transaction begins inside another"));
@@ -164,7 +172,7 @@ impl Collector {
                 let mut tables = Vec::with_capacity(relations.len());
                 for oid in relations {
                     let known = self.known(oid)?;
-                    if !known.ours {
+                    if !known.ours && !self.copied.has_rows(oid, &self.transaction) {
                         tables.push(Arc::clone(&known.relation));
                     }
                 }
@@ -187,7 +195,10 @@ impl Collector {
     /// A version of a schema takes effect here, unless it has done so already.
     pub(crate) fn define(&mut self, entry: SchemaEntry) -> Result<(), Error> {
         if self.log.is_new(&entry) {
-            self.enter()?;
+            let is_copied = self.copied.has_schema(&self.transaction);
+            if !is_copied {
+                self.enter()?;
+            }
             // One that cannot be read is told by the modifiers.
             if !entry.id.is_empty()
                 && let Ok(changes) = schema::Change::read_all(&entry.changes)
@@ -198,7 +209,9 @@ impl Collector {
                     }
                 }
             }
-            self.builder.schema(entry);
+            if !is_copied {
+                self.builder.schema(entry);
+            }
         }
         Ok(())
     }
@@ -219,7 +232,7 @@ impl Collector {
                 return Err(protocol(&format!("a row of {name} has {got} values for {want} columns")));
             }
         }
-        if known.ours {
+        if known.ours || self.copied.has_rows(oid, &self.transaction) {
             return Ok(None);
         }
         let relation = Arc::clone(&known.relation);

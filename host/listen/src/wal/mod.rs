@@ -7,6 +7,7 @@
 mod admin;
 pub(crate) mod catalog;
 mod collect;
+mod copied;
 mod decode;
 mod ending;
 mod error;
@@ -27,6 +28,7 @@ mod stream;
 mod tracking;
 
 pub use admin::{Action, DestroyOptions, Outcome, Parts, Subject, destroy, init};
+pub use copied::Copied;
 pub use error::{Error, TableWithoutIdentity};
 pub use history::{Version, document, objects, versions};
 pub use options::{Options, SCHEMA, default_publication, default_slot};

@@ -18,6 +18,8 @@ pub(crate) struct Known {
     pub(crate) ours: bool,
     /// The schema log: its rows say what the schema is from here on.
     pub(crate) is_log: bool,
+    /// The stream has described it; until then it is as the catalog had it at the start.
+    pub(crate) is_sent: bool,
 }
 
 /// The catalog as it was read before the stream began.
@@ -95,19 +97,23 @@ impl Relations {
         self.known.get(&oid)
     }
 
-    /// Takes a version over; the one before stays if nothing differs.
+    /// Takes over a version that the stream described; the one before stays if nothing differs.
     pub(crate) fn learn(&mut self, relation: Relation) {
-        if self.known.get(&relation.oid).is_some_and(|known| *known.relation == relation) {
-            return;
+        match self.known.get_mut(&relation.oid) {
+            Some(known) if *known.relation == relation => known.is_sent = true,
+            Some(_) | None => self.insert(Arc::new(relation), true),
         }
-        self.adopt(Arc::new(relation));
     }
 
-    /// Takes a version over as it is.
+    /// Takes over a version of the catalog.
     pub(crate) fn adopt(&mut self, relation: Arc<Relation>) {
+        self.insert(relation, false);
+    }
+
+    fn insert(&mut self, relation: Arc<Relation>, is_sent: bool) {
         let ours = relation.name.schema == SCHEMA;
         let is_log = ours && relation.name.name == log::TABLE;
-        self.known.insert(relation.oid, Known { relation, ours, is_log });
+        self.known.insert(relation.oid, Known { relation, ours, is_log, is_sent });
     }
 
     /// Remembers the name of a type.

@@ -10,6 +10,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::wal::copied::Copied;
 use crate::wal::progress::{Progress, Summary};
 use crate::wal::publication::Publication;
 use crate::wal::relation::{self, Relations, Snapshot};
@@ -34,6 +35,7 @@ pub struct Source {
     /// Tables that the catalog is ahead of the stream with; none if the schema log is not in the stream.
     pending: Option<HashSet<u32>>,
     wanted: Wanted,
+    copied: Copied,
     progress: Arc<Progress>,
 }
 
@@ -76,6 +78,7 @@ impl Source {
             catalog,
             pending,
             wanted: Box::new(|_| true),
+            copied: Copied::default(),
             progress: Arc::default(),
         })
     }
@@ -124,6 +127,11 @@ impl Source {
     #[must_use]
     pub fn is_pending(&self, relation: &Relation) -> bool {
         self.pending.as_ref().is_some_and(|pending| pending.contains(&relation.oid))
+    }
+
+    /// What is in the target already without the stream.
+    pub fn leave_out(&mut self, copied: Copied) {
+        self.copied = copied;
     }
 
     /// How far the stream is; counts from the start of [`Source::stream`] on.
@@ -210,6 +218,7 @@ impl Source {
             client: self.client,
             relations,
             wanted,
+            copied: self.copied,
             tracked,
             progress: self.progress,
             start,

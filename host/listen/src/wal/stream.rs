@@ -14,6 +14,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::wal::collect::Collector;
+use crate::wal::copied::Copied;
 use crate::wal::decode::RelationMessage;
 use crate::wal::ending::{FAREWELL, arrives, is_released};
 use crate::wal::progress::{Progress, Summary};
@@ -53,6 +54,7 @@ pub(crate) struct Parts {
     pub(crate) session: Session,
     pub(crate) client: Client,
     pub(crate) relations: Relations,
+    pub(crate) copied: Copied,
     pub(crate) wanted: Wanted,
     pub(crate) tracked: Option<Tracked>,
     pub(crate) progress: Arc<Progress>,
@@ -131,7 +133,7 @@ impl Stream {
         let now = Instant::now();
         parts.progress.received.store(parts.start.0, Ordering::Relaxed);
         Self {
-            collector: Collector::new(parts.relations, parts.start),
+            collector: Collector::new(parts.relations, parts.start, parts.copied),
             confirmed: Confirmed { receiver: parts.confirmed, open: true },
             options: parts.options,
             server: parts.server,
@@ -293,6 +295,8 @@ impl Stream {
         if self.tracked.is_none()
             && let Some(known) = self.collector.relations.get(relation.oid)
             && !known.ours
+            // The catalog may be ahead: only what the stream has shown before is what came before.
+            && known.is_sent
             && let Some(entry) = log::seen(&known.relation, &relation)
         {
             tracing::warn!(

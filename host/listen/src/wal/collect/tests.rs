@@ -15,7 +15,7 @@ fn transaction(lsn: u64) -> Transaction {
 
 /// A collector that knows `public.t` (1) and `pgstream.state` (2), both with a key and another column.
 fn collector(identity: ReplicaIdentity) -> Collector {
-    let mut collector = Collector::new(Relations::default(), START);
+    let mut collector = Collector::new(Relations::default(), START, Copied::default());
     let columns = vec![(true, "id".to_owned(), 20, -1), (false, "v".to_owned(), 25, -1)];
     for (oid, schema, name) in [(1, "public", "t"), (2, "pgstream", "state")] {
         describe(&mut collector, &Made::Relation(oid, schema.into(), name.into(), identity, columns.clone()));
