@@ -1,6 +1,6 @@
 //! The moment of a snapshot: a transaction that holds it open, and what it sees.
 
-use event::{Horizon, Lsn, ParseHorizonError};
+use event::{Horizon, Lsn, ParseHorizonError, TableName};
 use postgres::{Client, Url};
 
 use super::{Error, Selection, Sequence, Table, sequences, tables};
@@ -21,8 +21,6 @@ pub struct Options {
     pub selection: Selection,
     /// The publication of the stream that follows; it says what counts as one table. `None`: a root with all its partitions.
     pub publication: Option<String>,
-    /// About how many bytes a range of pages has.
-    pub range_bytes: u64,
 }
 
 /// A moment that is held open. Dropping it lets go.
@@ -39,6 +37,8 @@ pub struct Moment {
     pub version: u32,
     /// The wanted tables, the largest first.
     pub tables: Vec<Table>,
+    /// Every table that there is.
+    pub names: Vec<TableName>,
 }
 
 impl Moment {
@@ -66,15 +66,27 @@ impl Moment {
             client.query_one(WRITTEN, &[]).await.map_err(Error::statement("read the end of the log"))?;
         let horizon: Horizon =
             horizon.parse().map_err(|error: ParseHorizonError| Error::Lost { reason: error.to_string() })?;
-        let tables = tables::read(&client, &options.selection, &published).await?;
+        let (tables, names) = tables::read(&client, &options.selection, &published).await?;
         Ok(Self {
             name: row.get(0),
             horizon,
             lsn: written.get::<_, Option<&str>>(0).and_then(|text| text.parse().ok()).unwrap_or_default(),
             version: row.get::<_, i32>(2).unsigned_abs(),
             tables,
+            names,
             client,
         })
+    }
+
+    /// Whether the source has a table of that oid now.
+    ///
+    /// # Errors
+    /// A lost connection.
+    pub async fn is_there(&self, oid: u32) -> Result<bool, Error> {
+        // What the function says is as of now, whatever the snapshot sees.
+        const THERE: &str = "SELECT pg_table_is_visible($1) IS NOT NULL";
+        let row = self.client.query_one(THERE, &[&oid]).await;
+        Ok(row.map_err(Error::statement("look for a table of the source"))?.get(0))
     }
 
     /// The sequences as they are now: they are in no snapshot.
@@ -84,6 +96,18 @@ impl Moment {
     pub async fn sequences(&self) -> Result<Vec<Sequence>, Error> {
         sequences::read(&self.client).await
     }
+}
+
+/// The identifier of the source's cluster.
+///
+/// # Errors
+/// A source that cannot be reached.
+pub async fn system_id(url: &Url) -> Result<String, Error> {
+    const ID: &str = "SELECT system_identifier::text FROM pg_control_system()";
+    let client = postgres::connect(url, APPLICATION, &[]).await?;
+    let row =
+        client.query_one(ID, &[]).await.map_err(Error::statement("read the source's system identifier"))?;
+    Ok(row.get(0))
 }
 
 /// The oids of the tables that a publication names: a root where it sends changes as the root's.
