@@ -4,8 +4,7 @@ use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Command};
 
 /// Flags, with the command that they belong to.
-const FLAGS: &[(&str, &[&str])] =
-    &[("init", &["upgrade"]), ("run", &["profile", "data-only"]), ("snapshot", &["profile"])];
+const FLAGS: &[(&str, &[&str])] = &[("run", &["profile", "data-only"]), ("snapshot", &["profile"])];
 
 /// Commands, the original's and our own.
 const COMMANDS: &[&str] = &["validate", "check", "plugin"];
