@@ -145,7 +145,7 @@ impl Copier {
             self.back().await?;
             return Err(Error::Count { table: range.table, sent, written });
         }
-        fault::here!("range-copied");
+        fault::here!("copy-range-written");
         let marked = self
             .client
             .execute(
@@ -159,7 +159,7 @@ impl Copier {
             return Err(Error::Busy { slot: self.slot.clone() });
         }
         self.client.batch_execute("COMMIT").await.map_err(fault)?;
-        fault::here!("range-committed");
+        fault::here!("copy-range-committed");
         Ok(())
     }
 
