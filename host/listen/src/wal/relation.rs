@@ -244,10 +244,11 @@ fn attributes_of<'t>(message: &RelationMessage<'_>, context: Context<'t>) -> Vec
         renamed_since.or_else(|| table.columns.iter().find(|at| !at.dropped && at.name == sent.name))
     };
     let mut found: Vec<Option<&Attribute>> = message.columns.iter().map(by_name).collect();
-    for (at, sent) in
-        message.columns.iter().enumerate().filter(|(at, _)| found[*at].is_none()).collect::<Vec<_>>()
-    {
-        found[at] = of_before(sent).filter(|it| room(&found, at).contains(&it.attnum));
+    for (at, sent) in message.columns.iter().enumerate() {
+        let known = of_before(sent).filter(|it| room(&found, at).contains(&it.attnum));
+        if let Some(place @ None) = found.get_mut(at) {
+            *place = known;
+        }
     }
     let is_candidate = |at: &Attribute| match context.before {
         // Numbers only grow: a lower one that was not there then was gone before.
