@@ -6,11 +6,11 @@ use crate::pair::Server;
 async fn a_rename_keeps_the_identifiers_of_table_and_columns() {
     let server = Server::start(testbed::majors()[0]).await;
     let mut pair = server.pair("rename").await;
-    pair.step("CREATE TABLE t (id int, v text)").await;
+    pair.step("CREATE TABLE t (id int, v text)").await.unwrap();
     let ids = "SELECT jsonb_path_query_array(pgstream.get_schema('public'), '$.tables[*].columns[*].pgstream_id')::text";
     let before: String = pair.source.query_one(ids, &[]).await.unwrap().get(0);
-    pair.step("ALTER TABLE t RENAME TO u").await;
-    pair.step("ALTER TABLE u RENAME v TO w").await;
+    pair.step("ALTER TABLE t RENAME TO u").await.unwrap();
+    pair.step("ALTER TABLE u RENAME v TO w").await.unwrap();
     let after: String = pair.source.query_one(ids, &[]).await.unwrap().get(0);
     assert_eq!(before, after);
 }

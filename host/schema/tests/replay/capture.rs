@@ -1,5 +1,8 @@
 //! Every kind of statement that is tracked, and those that are not.
 
+use futures_util::{FutureExt, StreamExt};
+
+use crate::dump::Dump;
 use crate::pair::Server;
 
 /// Each line is a story of its own, told on databases of its own.
@@ -261,19 +264,28 @@ const STORIES: &[(&str, &[&str])] = &[
     ),
 ];
 
-async fn tell(major: u16) {
-    let server = Server::start(major).await;
-    for (name, story) in STORIES {
-        let mut pair = server.pair(name).await;
-        for sql in *story {
-            pair.step(sql).await;
-        }
+/// Tells a story; the error says what went wrong, and at which statement.
+async fn tell(server: &Server, dump: &Dump, name: &str, story: &[&str]) -> Result<(), String> {
+    let mut pair = server.pair(name).await;
+    for sql in story {
+        pair.step(sql).await?;
+        pair.compare_dumps(dump, sql).await?;
     }
+    Ok(())
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_defined_on_the_source_is_defined_on_the_target() {
+    let dump = Dump::new(false);
     for major in testbed::majors() {
-        tell(major).await;
+        let server = Server::start(major).await;
+        let told = futures_util::stream::iter(STORIES)
+            .map(|(name, story)| {
+                let told = tell(&server, &dump, name, story);
+                told.map(move |told| told.map_err(|error| format!("-- {major}, {name}: {error}")))
+            })
+            .buffer_unordered(4);
+        let failed: Vec<String> = told.filter_map(async |told| told.err()).collect().await;
+        assert!(failed.is_empty(), "{}", failed.join("\n"));
     }
 }

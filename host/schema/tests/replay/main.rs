@@ -6,5 +6,6 @@
 
 mod alter;
 mod capture;
+mod dump;
 mod pair;
 mod random;

@@ -5,6 +5,8 @@ use serde_json::Value;
 use testbed::{Options, Postgres};
 use tokio_postgres::Client;
 
+use crate::dump::Dump;
+
 const MIGRATIONS: [&str; 4] = [
     include_str!("../../../../migrations/0001_schema.sql"),
     include_str!("../../../../migrations/0002_ids.sql"),
@@ -56,31 +58,32 @@ impl Server {
         let target = self.postgres.connect(&names[1]).await.unwrap();
         source.batch_execute(TRACKING).await.unwrap();
         target.batch_execute("SET check_function_bodies = off").await.unwrap();
-        Pair { source, target, version: 0 }
+        let urls = names.each_ref().map(|name| self.postgres.url(&name.replace(' ', "%20")));
+        Pair { source, target, urls, version: 0 }
     }
 }
 
 pub(crate) struct Pair {
     pub(crate) source: Client,
     pub(crate) target: Client,
+    urls: [String; 2],
     /// The last that was done to the target.
     version: i64,
 }
 
 impl Pair {
-    /// Does something to the source, does what its log says to the target, and compares.
-    pub(crate) async fn step(&mut self, sql: &str) -> Vec<Statement> {
+    /// Does something to the source, does what its log says to the target, and compares. The error is for people.
+    pub(crate) async fn step(&mut self, sql: &str) -> Result<(), String> {
         self.source
             .batch_execute(sql)
             .await
-            .unwrap_or_else(|error| panic!("on the source: {sql}: {error:?}"));
-        let done = self.follow(sql).await;
-        self.compare(sql, &done).await;
-        done
+            .map_err(|error| format!("on the source: {sql}\n{}", reason(&error)))?;
+        let done = self.follow(sql).await?;
+        self.compare(sql, &done).await
     }
 
     /// The entries since the last call, done to the target, each statement's together.
-    pub(crate) async fn follow(&mut self, sql: &str) -> Vec<Statement> {
+    pub(crate) async fn follow(&mut self, sql: &str) -> Result<Vec<Statement>, String> {
         let mut done = Vec::new();
         let mut changes: Vec<Change> = Vec::new();
         for (rest, of_entry) in self.entries().await {
@@ -88,14 +91,22 @@ impl Pair {
             if rest > 0 {
                 continue;
             }
-            for statement in schema::statements(&std::mem::take(&mut changes)) {
-                if let Err(error) = self.target.batch_execute(&statement.sql).await {
-                    panic!("{sql}\non the target: {statement}: {error:?}");
-                }
-                done.push(statement);
+            let statements = schema::statements(&std::mem::take(&mut changes));
+            self.define(&statements).await.map_err(|failed| format!("{sql}\n{failed}"))?;
+            done.extend(statements);
+        }
+        Ok(done)
+    }
+
+    /// Does statements to the target.
+    pub(crate) async fn define(&self, statements: &[Statement]) -> Result<(), String> {
+        for (at, statement) in statements.iter().enumerate() {
+            if let Err(error) = self.target.batch_execute(&statement.sql).await {
+                let told = listed(statements.get(..=at).unwrap_or_default());
+                return Err(format!("{told}on the target: {}", reason(&error)));
             }
         }
-        done
+        Ok(())
     }
 
     /// How many rows of its statement follow each row, and its changes.
@@ -111,17 +122,32 @@ impl Pair {
     }
 
     /// Both must look alike.
-    pub(crate) async fn compare(&self, sql: &str, done: &[Statement]) {
+    pub(crate) async fn compare(&self, sql: &str, done: &[Statement]) -> Result<(), String> {
         let (source, target) = (look(&self.source).await, look(&self.target).await);
-        assert!(
-            source == target,
-            "{sql}\ndone: {done:#?}\n{}",
-            difference(
-                &serde_json::to_string_pretty(&source).unwrap(),
-                &serde_json::to_string_pretty(&target).unwrap()
-            )
+        if source == target {
+            return Ok(());
+        }
+        let difference = difference(
+            &serde_json::to_string_pretty(&source).unwrap(),
+            &serde_json::to_string_pretty(&target).unwrap(),
         );
+        Err(format!("{sql}\n{}documents:\n{difference}", listed(done)))
     }
+
+    /// `pg_dump` must find no difference.
+    pub(crate) async fn compare_dumps(&self, dump: &Dump, told: &str) -> Result<(), String> {
+        dump.compare(&self.urls[0], &self.urls[1]).await.map_err(|found| format!("{told}\n{found}"))
+    }
+}
+
+/// Statements, one a line.
+fn listed(statements: &[Statement]) -> String {
+    statements.iter().map(|statement| format!("  {statement};\n")).collect()
+}
+
+/// What a server said.
+fn reason(error: &tokio_postgres::Error) -> String {
+    error.as_db_error().map_or_else(|| error.to_string(), ToString::to_string)
 }
 
 /// All schemas but the system's, without what is each database's own.

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
 use schema::{Object, Rewrite};
 
+use crate::dump::Dump;
 use crate::pair::{Pair, Server};
 
 /// Statements; most of them fit what is there, and one that does not changes nothing.
@@ -107,6 +108,7 @@ const CASES: u32 = 24;
 fn the_difference_of_two_schemas_leads_from_one_to_the_other() {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     let server = runtime.block_on(Server::start(testbed::majors()[0]));
+    let dump = Dump::new(false);
     let cases = std::cell::Cell::new(0);
     let config = ProptestConfig {
         cases: std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(CASES),
@@ -121,12 +123,14 @@ fn the_difference_of_two_schemas_leads_from_one_to_the_other() {
     runner
         .run(&(walk(), walk()), |(first, second)| {
             cases.set(cases.get() + 1);
-            runtime.block_on(async {
+            let done = runtime.block_on(async {
                 let mut pair = server.pair(&format!("case {}", cases.get())).await;
                 // The first state, followed statement by statement.
                 let done = go(&pair, &first).await;
-                pair.follow(&done.join(";\n")).await;
-                pair.compare(&done.join(";\n"), &[]).await;
+                let told = done.join(";\n");
+                pair.follow(&told).await?;
+                pair.compare(&told, &[]).await?;
+                pair.compare_dumps(&dump, &told).await?;
                 let before = objects(&pair).await;
                 // The second, by the difference alone.
                 let more = go(&pair, &second).await;
@@ -136,17 +140,13 @@ fn the_difference_of_two_schemas_leads_from_one_to_the_other() {
                     change.rewritten = Some(Rewrite { type_changed: true, empty: true, default: false });
                 }
                 let statements = schema::statements(&changes);
-                let told = format!("{}\n-- then\n{}", done.join(";\n"), more.join(";\n"));
-                for statement in &statements {
-                    if let Err(error) = pair.target.batch_execute(&statement.sql).await {
-                        let reason = error.as_db_error().map(ToString::to_string);
-                        let all: Vec<&str> = statements.iter().map(|it| it.sql.as_str()).collect();
-                        panic!("{told}\n-- difference\n{}\n-- at {statement}: {reason:?}", all.join(";\n"));
-                    }
-                }
-                pair.compare(&told, &statements).await;
+                let told = format!("{told}\n-- then\n{}\n-- difference", more.join(";\n"));
+                pair.define(&statements).await.map_err(|failed| format!("{told}\n{failed}"))?;
+                pair.compare(&told, &statements).await?;
+                pair.compare_dumps(&dump, &told).await?;
+                Ok(())
             });
-            Ok(())
+            done.map_err(|failed: String| TestCaseError::fail(failed))
         })
         .unwrap();
 }
