@@ -339,6 +339,7 @@ DECLARE
     missing jsonb;
     why integer;
     empty boolean;
+    heirs boolean;
 BEGIN
     SELECT jsonb_object_agg(a.attnum, (a.attmissingval::text::text[])[1]) INTO missing
     FROM pg_attribute AS a
@@ -348,7 +349,10 @@ BEGIN
     IF why IS NOT NULL THEN
         EXECUTE format('SELECT NOT EXISTS (SELECT FROM ONLY %s)', relation::regclass) INTO empty;
     END IF;
-    RETURN jsonb_strip_nulls(jsonb_build_object('missing', missing, 'rewritten', why, 'empty', empty));
+    -- Whether other tables inherit from it: their documents are here only if they changed too.
+    SELECT true INTO heirs FROM pg_class AS c
+    WHERE c.oid = relation AND c.relkind = 'r' AND c.relhassubclass AND EXISTS (SELECT FROM pg_inherits AS h WHERE h.inhparent = relation);
+    RETURN jsonb_strip_nulls(jsonb_build_object('missing', missing, 'rewritten', why, 'empty', empty, 'heirs', heirs));
 END $$;
 
 -- Writes the rows of one statement.
@@ -468,7 +472,7 @@ DECLARE
 BEGIN
     IF TG_EVENT = 'sql_drop' THEN
         WITH dropped AS (SELECT * FROM pg_event_trigger_dropped_objects() AS d WHERE NOT d.is_temporary),
-        parents AS (
+        parents AS MATERIALIZED (
             -- Of what was part of a table its name is left, and the table may be there still.
             SELECT to_regclass(quote_ident(d.address_names[1]) || '.' || quote_ident(d.address_names[2]))::oid AS oid
             FROM dropped AS d
@@ -480,7 +484,8 @@ BEGIN
             UNION
             SELECT o.oid FROM dropped AS d JOIN pgstream.objects AS o ON o.kind = 'table'
             WHERE d.object_type = 'statistics object' AND o.document->'statistics' @> jsonb_build_array(jsonb_build_object('oid', d.objid::text))
-        ), types AS (
+        ), types AS MATERIALIZED (
+            -- Materialized, since a name that is no type's is an error: no condition may be moved in front of the object's type.
             SELECT to_regtype(d.object_name)::oid AS oid FROM (
                 SELECT quote_ident(d.address_names[1]) || '.' || quote_ident(d.address_names[2]) AS object_name FROM dropped AS d WHERE d.object_type = 'composite type column'
                 UNION SELECT d.address_names[1] FROM dropped AS d WHERE d.object_type = 'domain constraint'

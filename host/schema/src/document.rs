@@ -1,5 +1,7 @@
 //! The documents, as `migrations/0003_documents.sql` makes them.
 
+use std::collections::BTreeMap;
+
 use event::{IdentityColumn, Relation, ReplicaIdentity, TableName};
 use serde::{Deserialize, Deserializer};
 
@@ -57,6 +59,7 @@ impl Object {
             "function" | "procedure" | "aggregate" => {
                 let mut function: Function = from_value(document)?;
                 function.is_procedure = kind == "procedure";
+                function.is_aggregate = kind == "aggregate";
                 Self::Function(function)
             }
             _ => return Ok(None),
@@ -136,7 +139,7 @@ pub struct Extension {
 }
 
 /// A table.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 pub struct Table {
     /// Its number.
     pub oid: Oid,
@@ -200,6 +203,9 @@ pub struct Table {
     /// Its own triggers.
     #[serde(default, deserialize_with = "list")]
     pub triggers: Vec<Trigger>,
+    /// Triggers that a partition has from its parent, where one of the two is switched.
+    #[serde(default, deserialize_with = "list")]
+    pub parent_triggers: Vec<Switched>,
     /// Row security policies.
     #[serde(default, deserialize_with = "list")]
     pub policies: Vec<Policy>,
@@ -298,15 +304,11 @@ pub struct Column {
     pub metadata: Option<String>,
     /// Its collation, unless it is its type's.
     pub collation: Option<String>,
-    /// Its storage, unless it is its type's.
-    pub storage: Option<String>,
-    /// How it is compressed, unless by default.
-    pub compression: Option<String>,
-    /// Its statistics target, unless the default.
-    pub statistics: Option<i32>,
-    /// Options (`n_distinct`).
-    #[serde(default, deserialize_with = "list")]
-    pub options: Vec<String>,
+    /// How its values are kept.
+    #[serde(flatten)]
+    pub stored: Stored,
+    /// NOT NULL as a constraint, which it is since Postgres 18.
+    pub not_null: Option<NotNull>,
     /// Who may do what with it.
     pub acl: Option<Vec<String>>,
     /// It is part of the replica identity.
@@ -317,6 +319,40 @@ pub struct Column {
     pub inherited: bool,
     /// The sequence of an identity column.
     pub identity_sequence: Option<IdentitySequence>,
+}
+
+/// How the values of a column of a table or a materialised view are kept.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+pub struct Stored {
+    /// Its storage, unless it is its type's.
+    pub storage: Option<String>,
+    /// Its type's storage, unless that is plain or extended.
+    pub type_storage: Option<String>,
+    /// How it is compressed, unless by default.
+    pub compression: Option<String>,
+    /// Its statistics target, unless the default.
+    pub statistics: Option<i32>,
+    /// Options (`n_distinct`).
+    #[serde(default, deserialize_with = "list")]
+    pub options: Vec<String>,
+}
+
+/// NOT NULL as a constraint.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct NotNull {
+    /// Its name.
+    pub name: String,
+    /// All rows were checked.
+    #[serde(default = "yes")]
+    pub valid: bool,
+    /// Children do not get it.
+    #[serde(default)]
+    pub no_inherit: bool,
+    /// It is a parent's.
+    #[serde(default)]
+    pub inherited: bool,
+    /// Its comment.
+    pub comment: Option<String>,
 }
 
 /// The sequence of an identity column.
@@ -336,6 +372,11 @@ pub struct IdentitySequence {
     pub cache: String,
     /// It begins again at its end.
     pub cycle: bool,
+    /// Its type, unless it is the column's.
+    #[serde(rename = "type")]
+    pub type_name: Option<String>,
+    /// Its comment.
+    pub comment: Option<String>,
 }
 
 /// An index.
@@ -364,6 +405,9 @@ pub struct Index {
     /// Storage parameters.
     #[serde(default, deserialize_with = "list")]
     pub options: Vec<String>,
+    /// Statistics targets of its expressions, by the number of the column.
+    #[serde(default)]
+    pub statistics: BTreeMap<String, i32>,
     /// The index of the partitioned table that it is a part of.
     pub parent: Option<Relative>,
     /// Its comment.
@@ -382,6 +426,9 @@ pub struct Constraint {
     /// All rows were checked.
     #[serde(default = "yes")]
     pub valid: bool,
+    /// Postgres holds to it.
+    #[serde(default = "yes")]
+    pub enforced: bool,
     /// It is a parent's.
     #[serde(default)]
     pub inherited: bool,
@@ -423,6 +470,15 @@ pub struct Trigger {
     pub enabled: Option<String>,
     /// Its comment.
     pub comment: Option<String>,
+}
+
+/// A trigger that a partition has from its parent.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Switched {
+    /// Its name.
+    pub name: String,
+    /// `O` for the default, `D` off, `R` replica, `A` always.
+    pub enabled: String,
 }
 
 /// A row security policy.
@@ -509,6 +565,9 @@ pub struct View {
     /// Options.
     #[serde(default, deserialize_with = "list")]
     pub options: Vec<String>,
+    /// Storage parameters of the TOAST table of a materialised view.
+    #[serde(default, deserialize_with = "list")]
+    pub toast_options: Vec<String>,
     /// The access method of a materialised view, unless it is `heap`.
     pub access_method: Option<String>,
     /// Triggers.
@@ -530,8 +589,13 @@ pub struct ViewColumn {
     /// Its type as `format_type` prints it.
     #[serde(rename = "type")]
     pub type_name: String,
+    /// Who may do what with it.
+    pub acl: Option<Vec<String>>,
     /// What an insert through the view puts there.
     pub default: Option<String>,
+    /// How a materialised view keeps its values.
+    #[serde(flatten)]
+    pub stored: Stored,
     /// Its comment.
     pub metadata: Option<String>,
 }
@@ -632,6 +696,8 @@ pub enum TypeKind {
         collation: Option<String>,
         /// The conditions.
         constraints: Vec<Constraint>,
+        /// NOT NULL as a constraint, which it is since Postgres 17.
+        not_null: Option<NotNull>,
     },
     /// Attributes.
     Composite {
@@ -698,6 +764,9 @@ pub struct Function {
     /// It is a procedure.
     #[serde(skip)]
     pub is_procedure: bool,
+    /// It is an aggregate.
+    #[serde(skip)]
+    pub is_aggregate: bool,
     /// Who owns it.
     pub owner: Option<String>,
     /// Who may call it.

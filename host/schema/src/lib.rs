@@ -13,9 +13,9 @@ mod statement;
 
 pub use diff::{between, statements};
 pub use document::{
-    Attribute, Column, Constraint, Extension, Function, IdentitySequence, Index, Label, Namespace, Object,
-    Oid, OwnedBy, Policy, Relative, Rule, Sequence, Statistics, Table, Trigger, Type, TypeKind, View,
-    ViewColumn,
+    Attribute, Column, Constraint, Extension, Function, IdentitySequence, Index, Label, Namespace, NotNull,
+    Object, Oid, OwnedBy, Policy, Relative, Rule, Sequence, Statistics, Stored, Switched, Table, Trigger,
+    Type, TypeKind, View, ViewColumn,
 };
 pub use log::{Change, Rewrite, Unreadable};
 pub use name::Name;

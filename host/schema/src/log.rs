@@ -38,6 +38,8 @@ pub struct Change {
     pub missing: BTreeMap<i16, Option<String>>,
     /// The table was written anew.
     pub rewritten: Option<Rewrite>,
+    /// Other tables inherit from it.
+    pub heirs: bool,
 }
 
 /// Why a table was written anew, and whether it had rows.
@@ -63,6 +65,8 @@ struct RawChange {
     rewritten: Option<u32>,
     #[serde(default)]
     empty: bool,
+    #[serde(default)]
+    heirs: bool,
 }
 
 impl Change {
@@ -88,7 +92,8 @@ impl Change {
                     type_changed: reason & 4 != 0,
                     empty: change.empty,
                 });
-                changes.push(Self { oid: change.oid, before, after, missing: change.missing, rewritten });
+                let (oid, missing, heirs) = (change.oid, change.missing, change.heirs);
+                changes.push(Self { oid, before, after, missing, rewritten, heirs });
             }
         }
         Ok(changes)

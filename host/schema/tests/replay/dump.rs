@@ -42,7 +42,12 @@ impl Dump {
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         let text = String::from_utf8(output.stdout).unwrap();
         let (text, _) = text.rsplit_once("\n--\n-- PostgreSQL database dump complete").unwrap();
+        // What DROP EXTENSION takes along: that it did is followed, that it would is not.
+        let lines = text.lines().filter(|line| !line.contains(" DEPENDS ON EXTENSION "));
+        let text = lines.collect::<Vec<_>>().join("\n");
         let objects = text.split("\n--\n-- Name: ").filter(|it| !it.contains("; Type: EVENT TRIGGER;"));
-        objects.map(|object| object.trim().to_owned()).collect()
+        objects
+            .map(|object| object.lines().filter(|line| !line.is_empty()).collect::<Vec<_>>().join("\n"))
+            .collect()
     }
 }

@@ -7,5 +7,6 @@
 mod alter;
 mod capture;
 mod dump;
+mod forms;
 mod pair;
 mod random;

@@ -42,6 +42,8 @@ impl Server {
         for migration in MIGRATIONS {
             client.batch_execute(migration).await.unwrap();
         }
+        // As `init` does, so that schema `public` is known.
+        client.batch_execute("SELECT pgstream.refresh_schema('public')").await.unwrap();
         Self { postgres }
     }
 
@@ -111,11 +113,12 @@ impl Pair {
 
     /// How many rows of its statement follow each row, and its changes.
     async fn entries(&mut self) -> Vec<(i32, Vec<Change>)> {
-        let query = "SELECT version, parts - part, changes::text FROM pgstream.schema_log \
+        let query = "SELECT version, parts - part, changes::text, failed FROM pgstream.schema_log \
                      WHERE version > $1 AND command_tag <> 'BASE' ORDER BY version";
         let rows = self.source.query(query, &[&self.version]).await.unwrap();
         let entries = rows.iter().map(|row| {
             self.version = row.get(0);
+            assert_eq!(row.get::<_, Option<&str>>(3), None, "a statement could not be described");
             (row.get(1), Change::read_all(row.get(2)).unwrap())
         });
         entries.collect()

@@ -1,0 +1,84 @@
+//! Each form of each statement that is followed, by its name in Postgres' own synopsis.
+
+mod relation;
+mod routine;
+mod table;
+mod table_constraint;
+mod table_create;
+mod types;
+
+use futures_util::future::join_all;
+
+use crate::dump::Dump;
+use crate::pair::{Pair, Server};
+
+/// Statements that end with the form that gives the name; some forms are newer than the oldest major.
+pub(crate) struct Form {
+    name: &'static str,
+    since: u16,
+    statements: &'static [&'static str],
+}
+
+/// A form that every major has.
+const fn form(name: &'static str, statements: &'static [&'static str]) -> Form {
+    Form { name, since: 14, statements }
+}
+
+/// A form that came with a major.
+const fn since(since: u16, name: &'static str, statements: &'static [&'static str]) -> Form {
+    Form { name, since, statements }
+}
+
+/// Each on databases of its own; all that fail are told.
+async fn follow(forms: &[Form]) {
+    let dump = Dump::new(false);
+    for major in testbed::majors() {
+        let server = Server::start(major).await;
+        let forms: Vec<&Form> = forms.iter().filter(|form| form.since <= major).collect();
+        let parts = forms.chunks(forms.len().div_ceil(WORKERS)).enumerate();
+        let told = join_all(parts.map(|(at, part)| tell_all(&server, &dump, at, part))).await;
+        let failed = told.concat();
+        assert!(failed.is_empty(), "-- {major}\n{}", failed.join("\n"));
+    }
+}
+
+/// How many forms are told at a time.
+const WORKERS: usize = 3;
+
+/// One after the other, on the same databases as long as nothing goes wrong: making some takes longer than to tell a form.
+async fn tell_all(server: &Server, dump: &Dump, at: usize, forms: &[&Form]) -> Vec<String> {
+    let mut failed = Vec::new();
+    let mut pair = server.pair(&at.to_string()).await;
+    for form in forms {
+        if let Err(error) = tell(&mut pair, dump, form).await {
+            failed.push(format!("-- {}: {error}", form.name));
+            pair = server.pair(&format!("{at} after {}", failed.len())).await;
+        }
+    }
+    failed
+}
+
+/// Leaves the databases as they were.
+async fn tell(pair: &mut Pair, dump: &Dump, form: &Form) -> Result<(), String> {
+    for sql in form.statements {
+        // What is not followed, but needed on both sides.
+        if let Some(sql) = sql.strip_prefix("both: ") {
+            pair.source.batch_execute(sql).await.map_err(|error| error.to_string())?;
+            pair.target.batch_execute(sql).await.map_err(|error| error.to_string())?;
+            continue;
+        }
+        pair.step(sql).await?;
+    }
+    pair.compare_dumps(dump, &form.statements.join(";\n")).await?;
+    pair.step(CLEAN).await
+}
+
+/// Everything goes, followed like any other statement.
+const CLEAN: &str = "DO $$
+DECLARE name text;
+BEGIN
+    FOR name IN SELECT nspname FROM pg_namespace WHERE nspname !~ '^(pg_|information_schema|pgstream)' LOOP
+        EXECUTE format('DROP SCHEMA %I CASCADE', name);
+    END LOOP;
+    CREATE SCHEMA public;
+END $$";
