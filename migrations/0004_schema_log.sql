@@ -509,7 +509,7 @@ BEGIN
         FROM pg_event_trigger_ddl_commands() AS c
         WHERE c.classid IS NOT NULL AND c.schema_name IS DISTINCT FROM 'pg_temp'
           AND (NOT c.in_extension OR c.classid = 'pg_extension'::regclass);
-        IF TG_TAG IN ('GRANT', 'REVOKE', 'REASSIGN OWNED', 'DROP OWNED') THEN
+        IF TG_TAG IN ('GRANT', 'REVOKE', 'DROP OWNED') THEN
             -- Postgres does not say of what: whatever this transaction has written in the catalog, or one after it.
             SELECT array_agg(w.class), array_agg(w.oid) INTO classes, oids FROM (
                 SELECT 'pg_class'::regclass::oid AS class, c.oid FROM pg_class AS c WHERE age(c.xmin) <= age(pg_current_xact_id()::xid)

@@ -8,6 +8,7 @@ mod diff;
 mod document;
 mod log;
 mod name;
+mod privileges;
 mod seen;
 mod statement;
 
@@ -19,5 +20,6 @@ pub use document::{
 };
 pub use log::{Change, Rewrite, Unreadable};
 pub use name::Name;
+pub use privileges::privileges;
 pub use seen::seen;
 pub use statement::{Effect, Kind, Statement};

@@ -9,4 +9,5 @@ mod capture;
 mod dump;
 mod forms;
 mod pair;
+mod privileges;
 mod random;

@@ -61,7 +61,7 @@ impl Server {
         source.batch_execute(TRACKING).await.unwrap();
         target.batch_execute("SET check_function_bodies = off").await.unwrap();
         let urls = names.each_ref().map(|name| self.postgres.url(&name.replace(' ', "%20")));
-        Pair { source, target, urls, version: 0 }
+        Pair { source, target, urls, version: 0, with_privileges: false }
     }
 }
 
@@ -71,6 +71,8 @@ pub(crate) struct Pair {
     urls: [String; 2],
     /// The last that was done to the target.
     version: i64,
+    /// Owners and grants are followed too.
+    pub(crate) with_privileges: bool,
 }
 
 impl Pair {
@@ -93,7 +95,11 @@ impl Pair {
             if rest > 0 {
                 continue;
             }
-            let statements = schema::statements(&std::mem::take(&mut changes));
+            let mut statements = schema::statements(&changes);
+            if self.with_privileges {
+                statements.extend(schema::privileges(&changes));
+            }
+            changes.clear();
             self.define(&statements).await.map_err(|failed| format!("{sql}\n{failed}"))?;
             done.extend(statements);
         }
