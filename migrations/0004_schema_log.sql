@@ -95,8 +95,20 @@ BEGIN
     UNION SELECT 'pg_type'::regclass, t.oid FROM types AS g JOIN pg_type AS t ON t.oid = g.oid LEFT JOIN pg_class AS c ON c.oid = t.typrelid
         WHERE t.typtype IN ('e', 'd', 'r') OR (t.typtype = 'c' AND c.relkind = 'c')
     UNION SELECT 'pg_class'::regclass, c.oid FROM types AS g JOIN pg_type AS t ON t.oid = g.oid JOIN pg_class AS c ON c.oid = t.typrelid WHERE c.relkind <> 'c'
-    UNION SELECT g.class, g.oid FROM given AS g WHERE g.class IN ('pg_proc'::regclass, 'pg_namespace'::regclass, 'pg_extension'::regclass);
+    UNION SELECT g.class, g.oid FROM given AS g WHERE g.class IN ('pg_proc'::regclass, 'pg_namespace'::regclass, 'pg_extension'::regclass)
+    -- What is not followed is told by name.
+    UNION SELECT g.class, g.oid FROM given AS g WHERE g.class = ANY (pgstream.other_classes())
+    UNION SELECT 'pg_class'::regclass, c.oid FROM relations AS r JOIN pg_class AS c ON c.oid = r.oid WHERE c.relkind = 'f';
 END $$;
+
+-- Catalogs of objects that are not followed. Others may need them, and then the target does.
+CREATE FUNCTION pgstream.other_classes() RETURNS oid[]
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT ARRAY['pg_collation'::regclass, 'pg_conversion'::regclass, 'pg_operator'::regclass, 'pg_opclass'::regclass, 'pg_opfamily'::regclass,
+        'pg_cast'::regclass, 'pg_language'::regclass, 'pg_am'::regclass, 'pg_transform'::regclass, 'pg_ts_config'::regclass,
+        'pg_ts_dict'::regclass, 'pg_ts_parser'::regclass, 'pg_ts_template'::regclass, 'pg_foreign_data_wrapper'::regclass,
+        'pg_foreign_server'::regclass]::oid[]
+$$;
 
 -- The documents of objects as they are now, without those that are not tracked.
 CREATE FUNCTION pgstream.describe(classes oid[], oids oid[])
@@ -148,6 +160,18 @@ BEGIN
             WHERE g.class = 'pg_extension'::regclass AND e.extname <> 'plpgsql');
         RETURN QUERY SELECT 'pg_extension'::regclass::oid, d.* FROM pgstream.describe_extensions(others) AS d;
     END IF;
+    IF classes && pgstream.other_classes()
+        OR EXISTS (SELECT FROM unnest(classes, oids) AS g (class, oid) JOIN pg_class AS c ON c.oid = g.oid WHERE g.class = 'pg_class'::regclass AND c.relkind = 'f')
+    THEN
+        RETURN QUERY
+        SELECT g.class, g.oid, coalesce(i.schema, ''), i.type, i.identity, jsonb_build_object('identity', i.identity)
+        FROM unnest(classes, oids) AS g (class, oid)
+        LEFT JOIN pg_class AS c ON g.class = 'pg_class'::regclass AND c.oid = g.oid
+        CROSS JOIN LATERAL pg_identify_object(g.class, g.oid, 0) AS i
+        WHERE (g.class = ANY (pgstream.other_classes()) OR c.relkind = 'f') AND i.identity IS NOT NULL
+          AND NOT pgstream.is_system_schema(coalesce(i.schema, ''))
+          AND NOT EXISTS (SELECT FROM pg_depend AS d WHERE d.classid = g.class AND d.objid = g.oid AND d.deptype = 'e');
+    END IF;
 END $$;
 
 -- The objects of a schema.
@@ -157,11 +181,20 @@ LANGUAGE plpgsql STABLE AS $$
 BEGIN
     RETURN QUERY
     SELECT 'pg_namespace'::regclass::oid, schema
-    UNION ALL SELECT 'pg_class'::regclass, c.oid FROM pg_class AS c WHERE c.relnamespace = schema AND c.relkind IN ('r', 'p', 'v', 'm', 'S')
+    UNION ALL SELECT 'pg_class'::regclass, c.oid FROM pg_class AS c WHERE c.relnamespace = schema AND c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f')
     UNION ALL SELECT 'pg_type'::regclass, t.oid FROM pg_type AS t LEFT JOIN pg_class AS c ON c.oid = t.typrelid
         WHERE t.typnamespace = schema AND (t.typtype IN ('e', 'd', 'r') OR (t.typtype = 'c' AND c.relkind = 'c'))
     UNION ALL SELECT 'pg_proc'::regclass, p.oid FROM pg_proc AS p WHERE p.pronamespace = schema
-    UNION ALL SELECT 'pg_extension'::regclass, e.oid FROM pg_extension AS e WHERE e.extnamespace = schema;
+    UNION ALL SELECT 'pg_extension'::regclass, e.oid FROM pg_extension AS e WHERE e.extnamespace = schema
+    UNION ALL SELECT 'pg_collation'::regclass, o.oid FROM pg_collation AS o WHERE o.collnamespace = schema
+    UNION ALL SELECT 'pg_conversion'::regclass, o.oid FROM pg_conversion AS o WHERE o.connamespace = schema
+    UNION ALL SELECT 'pg_operator'::regclass, o.oid FROM pg_operator AS o WHERE o.oprnamespace = schema
+    UNION ALL SELECT 'pg_opclass'::regclass, o.oid FROM pg_opclass AS o WHERE o.opcnamespace = schema
+    UNION ALL SELECT 'pg_opfamily'::regclass, o.oid FROM pg_opfamily AS o WHERE o.opfnamespace = schema
+    UNION ALL SELECT 'pg_ts_config'::regclass, o.oid FROM pg_ts_config AS o WHERE o.cfgnamespace = schema
+    UNION ALL SELECT 'pg_ts_dict'::regclass, o.oid FROM pg_ts_dict AS o WHERE o.dictnamespace = schema
+    UNION ALL SELECT 'pg_ts_parser'::regclass, o.oid FROM pg_ts_parser AS o WHERE o.prsnamespace = schema
+    UNION ALL SELECT 'pg_ts_template'::regclass, o.oid FROM pg_ts_template AS o WHERE o.tmplnamespace = schema;
 END $$;
 
 -- Objects whose definitions name these: their text changes with a name.
@@ -526,7 +559,7 @@ BEGIN
             -- Most statements are about tables, their indexes and their sequences: those are found at less cost.
             SELECT array_agg(DISTINCT coalesce(i.indrelid, d.refobjid, c.oid)) INTO oids
             FROM unnest(oids) AS g (oid)
-            JOIN pg_class AS c ON c.oid = g.oid AND c.relkind IN ('r', 'p', 'v', 'm', 'S', 'i', 'I')
+            JOIN pg_class AS c ON c.oid = g.oid AND c.relkind IN ('r', 'p', 'v', 'm', 'S', 'i', 'I', 'f')
             LEFT JOIN pg_index AS i ON i.indexrelid = c.oid
             LEFT JOIN pg_depend AS d ON c.relkind = 'S' AND d.classid = 'pg_class'::regclass AND d.objid = c.oid
                 AND d.refclassid = 'pg_class'::regclass AND d.deptype = 'i';

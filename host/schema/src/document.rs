@@ -41,6 +41,23 @@ pub enum Object {
     Function(Function),
 }
 
+/// Whether [`Object::read`] knows documents of that kind.
+pub(crate) fn is_known(kind: &str) -> bool {
+    const KINDS: [&str; 10] = [
+        "schema",
+        "extension",
+        "table",
+        "view",
+        "materialized view",
+        "sequence",
+        "type",
+        "function",
+        "procedure",
+        "aggregate",
+    ];
+    KINDS.contains(&kind)
+}
+
 impl Object {
     /// Reads a document of that kind; `None` for a kind that is not known here.
     ///

@@ -18,7 +18,7 @@ pub use document::{
     Object, Oid, OwnedBy, Policy, Relative, Rule, Sequence, Statistics, Stored, Switched, Table, Trigger,
     Type, TypeKind, View, ViewColumn,
 };
-pub use log::{Change, Rewrite, Unreadable};
+pub use log::{Change, NotFollowed, Rewrite, Unreadable};
 pub use name::Name;
 pub use privileges::privileges;
 pub use seen::seen;

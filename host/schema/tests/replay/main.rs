@@ -8,6 +8,7 @@ mod alter;
 mod capture;
 mod dump;
 mod forms;
+mod others;
 mod pair;
 mod privileges;
 mod random;

@@ -63,6 +63,7 @@ pub(super) async fn define(client: &Client, entries: &[SchemaEntry], ddl: &Ddl) 
     let mut changes = Vec::new();
     for entry in entries {
         changes.extend(Change::of_entry(entry)?);
+        tell_others(entry);
     }
     for change in &changes {
         check_rewrite(change, entry)?;
@@ -94,6 +95,15 @@ pub(super) async fn define(client: &Client, entries: &[SchemaEntry], ddl: &Ddl) 
         }
     }
     Ok(done)
+}
+
+/// What is not followed is told when it comes and goes, and not only when something turns out to need it.
+fn tell_others(entry: &SchemaEntry) {
+    for other in Change::not_followed(&entry.changes).unwrap_or_default() {
+        let what =
+            if other.is_gone { "is gone from the source" } else { "is not followed: make it on the target" };
+        tracing::warn!(kind = other.kind, name = other.name, version = entry.version, "an object {what}");
+    }
 }
 
 /// Whether the settings want a statement.
