@@ -227,6 +227,9 @@ BEGIN
             FROM pg_constraint AS k
             -- NOT NULL is told with its column; the rest are triggers.
             WHERE k.conrelid = c.oid AND k.contype IN ('p', 'u', 'c', 'x', 'f')
+              -- A key to a partitioned table is told once, and not for each of its partitions.
+              AND (k.conparentid = 0 OR k.contype <> 'f'
+                   OR NOT EXISTS (SELECT FROM pg_constraint AS p WHERE p.oid = k.conparentid AND p.confrelid <> k.confrelid))
         ) AS k
     ) AS constraints
     CROSS JOIN LATERAL (
@@ -443,7 +446,8 @@ BEGIN
                     'collation', CASE WHEN r.rngcollation <> b.typcollation THEN r.rngcollation::regcollation::text END,
                     'canonical', nullif(r.rngcanonical::regproc::text, '-'),
                     'subtype_diff', nullif(r.rngsubdiff::regproc::text, '-'),
-                    'multirange', m.typname))
+                    'multirange', m.typname,
+                    'multirange_schema', CASE WHEN m.typnamespace <> t.typnamespace THEN (SELECT x.nspname FROM pg_namespace AS x WHERE x.oid = m.typnamespace) END))
                 FROM pg_range AS r JOIN pg_type AS b ON b.oid = r.rngsubtype JOIN pg_type AS m ON m.oid = r.rngmultitypid
                 JOIN pg_opclass AS o ON o.oid = r.rngsubopc JOIN pg_namespace AS pn ON pn.oid = o.opcnamespace
                 WHERE r.rngtypid = t.oid)

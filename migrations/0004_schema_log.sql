@@ -212,6 +212,10 @@ BEGIN
             WHERE g.class = 'pg_class'::regclass AND c.reltype <> 0
         UNION SELECT 'pg_type'::regclass, t.typarray FROM unnest(classes, oids) AS g (class, oid) JOIN pg_type AS t ON t.oid = g.oid
             WHERE g.class = 'pg_type'::regclass AND t.typarray <> 0
+        -- What an extension brought is in its schema.
+        UNION SELECT m.classid, m.objid FROM unnest(classes, oids) AS g (class, oid)
+            JOIN pg_depend AS m ON m.refclassid = g.class AND m.refobjid = g.oid AND m.deptype = 'e'
+            WHERE g.class = 'pg_extension'::regclass
     )
     SELECT array_agg(d.classid), array_agg(d.objid) INTO dependent_classes, dependent_oids
     FROM given AS g JOIN pg_depend AS d ON d.refclassid = g.class AND d.refobjid = g.oid;
@@ -587,6 +591,11 @@ BEGIN
                     FROM family AS f JOIN pg_depend AS d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = f.oid AND d.classid = 'pg_constraint'::regclass
                     JOIN pg_constraint AS k ON k.oid = d.objid AND k.contype = 'f' AND k.conrelid <> 0 AND k.conrelid <> f.oid
                     WHERE TG_TAG = 'ALTER TABLE'
+                -- Sequences share their table's owner and persistence.
+                UNION SELECT 'pg_class'::regclass, s.oid
+                    FROM own AS o JOIN pg_depend AS d ON d.refclassid = o.class AND d.refobjid = o.oid AND d.classid = o.class AND d.deptype = 'a'
+                    JOIN pg_class AS s ON s.oid = d.objid AND s.relkind = 'S'
+                    WHERE TG_TAG = 'ALTER TABLE' AND o.class = 'pg_class'::regclass
                 UNION SELECT 'pg_class'::regclass, t.oid FROM own AS o JOIN pg_class AS t ON t.reloftype = o.oid
                     WHERE TG_TAG = 'ALTER TYPE' AND o.class = 'pg_type'::regclass
             ) AS d;

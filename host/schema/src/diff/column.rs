@@ -87,12 +87,17 @@ fn comes_from_elsewhere(table: &Table, it: &Column) -> bool {
 }
 
 /// What the definition of a column of a new table does not tell.
-pub(super) fn finish(table: &Table, it: &Column, out: &mut Out<'_>) {
+pub(super) fn finish(table: &Table, it: &Column, context: &Context, out: &mut Out<'_>) {
     let name = table.full_name();
     if comes_from_elsewhere(table, it) {
         let head = format!("ALTER TABLE {name} ALTER COLUMN {}", ident(&it.name));
         if let (Some(default), "") = (&it.default, it.generated_kind.as_str()) {
             out.push_of(Step::Make, Kind::Column, Effect::Alter, format!("{head} SET DEFAULT {default}"));
+        }
+        if it.default.is_none()
+            && table.inherits.iter().any(|parent| context.makes_default(parent.oid, &it.name))
+        {
+            out.push_of(Step::Make, Kind::Column, Effect::Alter, format!("{head} DROP DEFAULT"));
         }
         let is_told = own_not_null(table, it).is_some()
             || it.not_null.as_ref().is_some_and(|not_null| not_null.inherited || !not_null.valid);

@@ -23,6 +23,10 @@ pub(super) struct Context {
     heirs: HashSet<Oid>,
     /// Columns, by the parent's number and their name, that may not be null in an heir that changed too.
     full_below: HashSet<(Oid, String)>,
+    /// Tables that are new, and whose partitions may be attached.
+    made: HashSet<Oid>,
+    /// Columns of theirs that have a default, by number of the table and name.
+    defaults: HashSet<(Oid, String)>,
     /// Names of relations and types before, with who has them.
     before: HashMap<Name, HashSet<Oid>>,
     /// The same after.
@@ -66,6 +70,8 @@ impl Context {
             disturbed: HashSet::new(),
             heirs: changes.iter().filter(|change| change.heirs).map(|change| change.oid).collect(),
             full_below: HashSet::new(),
+            made: HashSet::new(),
+            defaults: HashSet::new(),
             before: HashMap::new(),
             after: HashMap::new(),
         };
@@ -75,6 +81,14 @@ impl Context {
                 if let Some(object) = state.as_ref().filter(|object| has_name(object)) {
                     names.entry(object.name()).or_default().insert(change.oid);
                 }
+            }
+            if let (None, Some(Object::Table(table))) = (&change.before, &change.after) {
+                // An index that not all partitions have would come to one that is attached.
+                if table.indexes.iter().all(|index| index.valid) {
+                    context.made.insert(table.oid);
+                }
+                let with_default = table.columns.iter().filter(|column| column.default.is_some());
+                context.defaults.extend(with_default.map(|column| (table.oid, column.name.clone())));
             }
             if let Some(Object::Table(table)) = &change.after {
                 for column in table.columns.iter().filter(|column| !column.nullable) {
@@ -105,6 +119,16 @@ impl Context {
     /// The same, if no heir gets a column of that name that may not be null.
     pub(super) fn only_if_alone(&self, oid: Oid, column: &str) -> &'static str {
         if self.full_below.contains(&(oid, column.to_owned())) { "" } else { self.only(oid) }
+    }
+
+    /// The table is made by the same changes, and a partition may be attached to it.
+    pub(super) fn makes(&self, oid: Oid) -> bool {
+        self.made.contains(&oid)
+    }
+
+    /// A table that is made by the same changes has a default there.
+    pub(super) fn makes_default(&self, oid: Oid, column: &str) -> bool {
+        self.defaults.contains(&(oid, column.to_owned()))
     }
 
     /// Somebody else had this name before, and may have it still when names are given.

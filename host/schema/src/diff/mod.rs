@@ -55,6 +55,8 @@ enum Step {
     /// Constraints and indexes.
     Parts,
     ForeignKeys,
+    /// New partitions, with all that they have in common with their new parents.
+    Attach,
     /// Triggers, policies, rules, statistics.
     Attached,
     /// Comments, replica identity and the like.

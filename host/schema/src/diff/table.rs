@@ -20,6 +20,38 @@ pub(super) struct Rows<'a> {
 
 /// A table that is new.
 pub(super) fn make(after: &Table, context: &Context, out: &mut Out<'_>) {
+    let (Some(parent), Some(bound)) = (&after.partition_of, &after.partition_bound) else {
+        return make_itself(after, context, out);
+    };
+    // One of a table that is there gets what Postgres gives it, as on the source.
+    if !context.makes(parent.oid) {
+        return make_itself(after, context, out);
+    }
+    // Else its columns may have an order of their own, and its keys and indexes have names of their own.
+    make_itself(&alone(after), context, out);
+    let sql = format!("ALTER TABLE {} ATTACH PARTITION {} {bound}", parent.full_name(), after.full_name());
+    out.push(Step::Attach, Effect::Alter, sql);
+}
+
+/// A partition before it was one.
+fn alone(partition: &Table) -> Table {
+    let mut table = Table { partition_of: None, partition_bound: None, ..partition.clone() };
+    for column in &mut table.columns {
+        column.inherited = false;
+        if let Some(not_null) = &mut column.not_null {
+            not_null.inherited = false;
+        }
+        // A partition's identity is its parent's.
+        if column.identity_sequence.is_none() {
+            column.identity.clear();
+        }
+    }
+    table.constraints.iter_mut().chain(&mut table.foreign_keys).for_each(|it| it.inherited = false);
+    table.indexes.iter_mut().for_each(|it| it.parent = None);
+    table
+}
+
+fn make_itself(after: &Table, context: &Context, out: &mut Out<'_>) {
     let name = after.full_name();
     let unlogged = if after.unlogged { "UNLOGGED " } else { "" };
     let mut elements: Vec<String> = Vec::new();
@@ -64,7 +96,7 @@ pub(super) fn make(after: &Table, context: &Context, out: &mut Out<'_>) {
     }
     out.push(Step::Make, Effect::Create, sql);
     for it in &after.columns {
-        column::finish(after, it, out);
+        column::finish(after, it, context, out);
     }
     finish(None, after, context, out);
 }

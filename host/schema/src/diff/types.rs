@@ -53,7 +53,15 @@ pub(super) fn make(after: &Type, out: &mut Out<'_>) {
             }
             sql
         }
-        TypeKind::Range { subtype, subtype_opclass, collation, canonical, subtype_diff, multirange } => {
+        TypeKind::Range {
+            subtype,
+            subtype_opclass,
+            collation,
+            canonical,
+            subtype_diff,
+            multirange,
+            multirange_schema,
+        } => {
             let mut options = vec![format!("SUBTYPE = {subtype}")];
             let pairs = [
                 ("SUBTYPE_OPCLASS", subtype_opclass),
@@ -63,7 +71,10 @@ pub(super) fn make(after: &Type, out: &mut Out<'_>) {
             ];
             options
                 .extend(pairs.iter().filter_map(|(key, value)| Some(format!("{key} = {}", value.as_ref()?))));
-            options.push(format!("MULTIRANGE_TYPE_NAME = {}", Name::new(&after.schema, multirange)));
+            options.push(format!(
+                "MULTIRANGE_TYPE_NAME = {}",
+                Name::new(multirange_schema.as_ref().unwrap_or(&after.schema), multirange)
+            ));
             format!("CREATE TYPE {name} AS RANGE ({})", options.join(", "))
         }
     };

@@ -1,6 +1,6 @@
 //! Two databases of one server: what is done to the first is read from its log and done to the second.
 
-use schema::{Change, Statement};
+use schema::{Change, Object, Statement};
 use serde_json::Value;
 use testbed::{Options, Postgres};
 use tokio_postgres::Client;
@@ -115,6 +115,17 @@ impl Pair {
             }
         }
         Ok(())
+    }
+
+    /// What the log knows of the source.
+    pub(crate) async fn objects(&self) -> Vec<Object> {
+        let query = "SELECT kind, document::text FROM pgstream.objects WHERE NOT document ? 'identity'";
+        let rows = self.source.query(query, &[]).await.unwrap();
+        let objects = rows.iter().map(|row| {
+            let document = serde_json::from_str(row.get(1)).unwrap();
+            Object::read(row.get(0), document).unwrap().unwrap()
+        });
+        objects.collect()
     }
 
     /// How many rows of its statement follow each row, and its changes.

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
-use schema::{Object, Rewrite};
+use schema::Rewrite;
 
 use crate::dump::Dump;
 use crate::pair::{Pair, Server};
@@ -92,15 +92,6 @@ async fn go(pair: &Pair, statements: &[String]) -> Vec<String> {
     done
 }
 
-async fn objects(pair: &Pair) -> Vec<Object> {
-    let rows = pair.source.query("SELECT kind, document::text FROM pgstream.objects", &[]).await.unwrap();
-    let objects = rows.iter().map(|row| {
-        let document = serde_json::from_str(row.get(1)).unwrap();
-        Object::read(row.get(0), document).unwrap().unwrap()
-    });
-    objects.collect()
-}
-
 /// So many cases, or as many as `PROPTEST_CASES` says; `PGSTREAM_SEED` (0 to 255) chooses others.
 const CASES: u32 = 24;
 
@@ -131,10 +122,10 @@ fn the_difference_of_two_schemas_leads_from_one_to_the_other() {
                 pair.follow(&told).await?;
                 pair.compare(&told, &[]).await?;
                 pair.compare_dumps(&dump, &told).await?;
-                let before = objects(&pair).await;
+                let before = pair.objects().await;
                 // The second, by the difference alone.
                 let more = go(&pair, &second).await;
-                let mut changes = schema::between(&before, &objects(&pair).await);
+                let mut changes = schema::between(&before, &pair.objects().await);
                 for change in &mut changes {
                     // No table has a row.
                     change.rewritten = Some(Rewrite { type_changed: true, empty: true, default: false });

@@ -17,16 +17,23 @@ pub(crate) struct Form {
     name: &'static str,
     since: u16,
     statements: &'static [&'static str],
+    /// What Postgres has no statement for that would make it at once.
+    only_step_by_step: bool,
 }
 
 /// A form that every major has.
 const fn form(name: &'static str, statements: &'static [&'static str]) -> Form {
-    Form { name, since: 14, statements }
+    Form { name, since: 14, statements, only_step_by_step: false }
+}
+
+/// A form that leaves an heir with its columns in another order than CREATE TABLE would give them.
+const fn step_by_step(name: &'static str, statements: &'static [&'static str]) -> Form {
+    Form { name, since: 14, statements, only_step_by_step: true }
 }
 
 /// A form that came with a major.
 const fn since(since: u16, name: &'static str, statements: &'static [&'static str]) -> Form {
-    Form { name, since, statements }
+    Form { name, since, statements, only_step_by_step: false }
 }
 
 /// Each on databases of its own; all that fail are told.
@@ -49,10 +56,13 @@ const WORKERS: usize = 3;
 async fn tell_all(server: &Server, dump: &Dump, at: usize, forms: &[&Form]) -> Vec<String> {
     let mut failed = Vec::new();
     let mut pair = server.pair(&at.to_string()).await;
+    // Schema `public` that a database begins with has a comment that nobody gave it.
+    pair.step(CLEAN).await.unwrap();
     for form in forms {
         if let Err(error) = tell(&mut pair, dump, form).await {
             failed.push(format!("-- {}: {error}", form.name));
             pair = server.pair(&format!("{at} after {}", failed.len())).await;
+            pair.step(CLEAN).await.unwrap();
         }
     }
     failed
@@ -69,8 +79,23 @@ async fn tell(pair: &mut Pair, dump: &Dump, form: &Form) -> Result<(), String> {
         }
         pair.step(sql).await?;
     }
-    pair.compare_dumps(dump, &form.statements.join(";\n")).await?;
+    let told = form.statements.join(";\n");
+    pair.compare_dumps(dump, &told).await?;
+    if !form.only_step_by_step {
+        make_at_once(pair, dump, &told).await?;
+    }
     pair.step(CLEAN).await
+}
+
+/// The same from nothing, as `pgstream schema show` tells it.
+async fn make_at_once(pair: &Pair, dump: &Dump, told: &str) -> Result<(), String> {
+    let clean = format!("{CLEAN}; DROP SCHEMA public");
+    pair.target.batch_execute(&clean).await.map_err(|error| error.to_string())?;
+    let statements = schema::statements(&schema::between(&[], &pair.objects().await));
+    let told = format!("{told}\n-- made at once");
+    pair.define(&statements).await.map_err(|error| format!("{told}\n{error}"))?;
+    pair.compare(&told, &statements).await?;
+    pair.compare_dumps(dump, &told).await
 }
 
 /// Everything goes, followed like any other statement.

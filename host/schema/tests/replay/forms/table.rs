@@ -1,6 +1,6 @@
 //! ALTER TABLE, action by action, but for constraints.
 
-use super::{Form, form, since};
+use super::{Form, form, since, step_by_step};
 
 const T: &str = "CREATE TABLE t (id int PRIMARY KEY, a text, b int)";
 
@@ -43,14 +43,14 @@ const FORMS: &[Form] = &[
     since(18, "ADD COLUMN GENERATED VIRTUAL", &[T, "ALTER TABLE t ADD c int GENERATED ALWAYS AS (b + 1) VIRTUAL, ADD d int GENERATED ALWAYS AS (b + 2)"]),
     since(16, "ADD COLUMN STORAGE", &[T, "ALTER TABLE t ADD c text STORAGE EXTERNAL"]),
     form("ADD COLUMN COMPRESSION", &[T, "ALTER TABLE t ADD c text COMPRESSION pglz"]),
-    form("ADD COLUMN to a parent", &["CREATE TABLE p (a int)", "CREATE TABLE c (x int) INHERITS (p)", "ALTER TABLE p ADD z int NOT NULL DEFAULT 3"]),
+    step_by_step("ADD COLUMN to a parent", &["CREATE TABLE p (a int)", "CREATE TABLE c (x int) INHERITS (p)", "ALTER TABLE p ADD z int NOT NULL DEFAULT 3"]),
     form("ADD COLUMN that a child has", &["CREATE TABLE p (a int)", "CREATE TABLE c (z int) INHERITS (p)", "ALTER TABLE p ADD z int"]),
     form("DROP COLUMN", &[T, "CREATE INDEX ON t (a, b)", "ALTER TABLE t DROP COLUMN a"]),
     form("DROP COLUMN IF EXISTS", &[T, "ALTER TABLE t DROP COLUMN IF EXISTS a, DROP COLUMN IF EXISTS missing"]),
     form("DROP COLUMN RESTRICT", &[T, "ALTER TABLE t DROP COLUMN a RESTRICT"]),
     form("DROP COLUMN CASCADE", &[T, "CREATE VIEW v AS SELECT a FROM t", "CREATE VIEW w AS SELECT * FROM v", "ALTER TABLE t DROP a CASCADE"]),
     form("DROP COLUMN of a parent", &["CREATE TABLE p (a int, b int)", "CREATE TABLE c (a int) INHERITS (p)", "ALTER TABLE p DROP a, DROP b"]),
-    form("DROP COLUMN of ONLY a parent", &["CREATE TABLE p (a int, b int)", "CREATE TABLE c () INHERITS (p)", "ALTER TABLE ONLY p DROP a"]),
+    step_by_step("DROP COLUMN of ONLY a parent", &["CREATE TABLE p (a int, b int)", "CREATE TABLE c () INHERITS (p)", "ALTER TABLE ONLY p DROP a"]),
     form("SET DATA TYPE", &[T, "CREATE INDEX ON t (b)", "ALTER TABLE t ALTER COLUMN b SET DATA TYPE bigint, ALTER id TYPE bigint"]),
     form("SET DATA TYPE COLLATE", &[T, "ALTER TABLE t ALTER a TYPE text COLLATE \"C\""]),
     form("SET DATA TYPE back to the default collation", &["CREATE TABLE t (a text COLLATE \"C\")", "ALTER TABLE t ALTER a TYPE text"]),
@@ -129,7 +129,7 @@ const FORMS: &[Form] = &[
     form("SET LOGGED", &["CREATE UNLOGGED TABLE t (id serial PRIMARY KEY, a int GENERATED ALWAYS AS IDENTITY)", "ALTER TABLE t SET LOGGED"]),
     form("SET (storage_parameter)", &[T, "ALTER TABLE t SET (fillfactor = 60, autovacuum_vacuum_scale_factor = 0.3, toast.autovacuum_enabled = off, parallel_workers = 3)"]),
     form("RESET (storage_parameter)", &["CREATE TABLE t (a text) WITH (fillfactor = 60, toast.autovacuum_enabled = off)", "ALTER TABLE t RESET (fillfactor, toast.autovacuum_enabled)"]),
-    form("INHERIT", &["CREATE TABLE p (a int CHECK (a > 0))", "CREATE TABLE c (b int, a int, CONSTRAINT p_a_check CHECK (a > 0))", "ALTER TABLE c INHERIT p"]),
+    step_by_step("INHERIT", &["CREATE TABLE p (a int CHECK (a > 0))", "CREATE TABLE c (b int, a int, CONSTRAINT p_a_check CHECK (a > 0))", "ALTER TABLE c INHERIT p"]),
     form("INHERIT from two", &["CREATE TABLE p (a int)", "CREATE TABLE q (a int, b int)", "CREATE TABLE c () INHERITS (p, q)", "ALTER TABLE c NO INHERIT p"]),
     form("NO INHERIT", &["CREATE TABLE p (a int NOT NULL DEFAULT 2 CHECK (a > 0))", "CREATE TABLE c (b int) INHERITS (p)", "ALTER TABLE c NO INHERIT p"]),
     form("OF type", &["CREATE TYPE r AS (a int, b text)", "CREATE TABLE t (a int, b text)", "ALTER TABLE t OF r"]),
