@@ -39,6 +39,19 @@ BEGIN
     );
 END $$;
 
+-- The statistics targets of an index's columns, by number. Only expressions may have one.
+CREATE FUNCTION pgstream.index_statistics(index oid, expressions boolean) RETURNS jsonb
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    IF NOT expressions THEN
+        RETURN NULL;
+    END IF;
+    RETURN (
+        SELECT jsonb_object_agg(a.attnum, a.attstattarget) FROM pg_attribute AS a
+        WHERE a.attrelid = index AND coalesce(a.attstattarget, -1) <> -1
+    );
+END $$;
+
 -- Tables and partitioned tables.
 CREATE FUNCTION pgstream.describe_tables(tables oid[])
 RETURNS TABLE (oid oid, schema_name text, kind text, name text, document jsonb)
@@ -75,6 +88,7 @@ BEGIN
             'partition_bound', pg_get_expr(c.relpartbound, c.oid),
             'inherits', CASE WHEN NOT c.relispartition THEN parents.list END,
             'triggers', triggers.list,
+            'parent_triggers', switched.list,
             'policies', policies.list,
             'rules', rules.list,
             'statistics', extended.list
@@ -108,6 +122,7 @@ BEGIN
                 WHEN a.atttypmod = -1 AND NOT a.atthasdef AND NOT c.relhasindex AND a.attcollation = t.typcollation AND a.attstorage = t.typstorage
                     AND a.attcompression = '' AND coalesce(a.attstattarget, -1) = -1 AND a.attoptions IS NULL AND a.attacl IS NULL
                     AND a.attinhcount = 0 AND a.attidentity = '' AND c.relreplident <> 'f'
+                    AND t.typstorage IN ('p', 'x') AND not_null.document IS NULL
                 THEN '{}'
                 ELSE jsonb_strip_nulls(jsonb_build_object(
                 'type_modifier', nullif(a.atttypmod, -1),
@@ -122,6 +137,8 @@ BEGIN
                     FROM pg_collation AS co JOIN pg_namespace AS cn ON cn.oid = co.collnamespace WHERE co.oid = a.attcollation
                 ) END,
                 'storage', CASE WHEN a.attstorage <> t.typstorage THEN a.attstorage END,
+                'type_storage', CASE WHEN t.typstorage NOT IN ('p', 'x') THEN t.typstorage END,
+                'not_null', not_null.document,
                 'compression', nullif(a.attcompression, ''),
                 'statistics', nullif(a.attstattarget, -1),
                 'options', to_jsonb(a.attoptions),
@@ -130,7 +147,9 @@ BEGIN
                 'identity_sequence', CASE WHEN a.attidentity <> '' THEN (
                     SELECT jsonb_build_object(
                         'name', s.relname, 'start', q.seqstart::text, 'increment', q.seqincrement::text, 'minimum', q.seqmin::text,
-                        'maximum', q.seqmax::text, 'cache', q.seqcache::text, 'cycle', q.seqcycle)
+                        'maximum', q.seqmax::text, 'cache', q.seqcache::text, 'cycle', q.seqcycle,
+                        'type', CASE WHEN q.seqtypid <> a.atttypid THEN format_type(q.seqtypid, NULL) END,
+                        'comment', obj_description(s.oid, 'pg_class'))
                     FROM pg_depend AS p JOIN pg_class AS s ON s.oid = p.objid JOIN pg_sequence AS q ON q.seqrelid = s.oid
                     WHERE p.classid = 'pg_class'::regclass AND p.refclassid = 'pg_class'::regclass
                       AND p.refobjid = c.oid AND p.refobjsubid = a.attnum AND p.deptype = 'i'
@@ -142,6 +161,15 @@ BEGIN
         FROM pg_attribute AS a
         JOIN pg_type AS t ON t.oid = a.atttypid
         LEFT JOIN pg_attrdef AS d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+        -- Since Postgres 18 it is a constraint with a name; before, there is none of this type.
+        LEFT JOIN LATERAL (
+            SELECT jsonb_build_object('name', k.conname) || jsonb_strip_nulls(jsonb_build_object(
+                'valid', CASE WHEN NOT k.convalidated THEN false END,
+                'no_inherit', CASE WHEN k.connoinherit THEN true END,
+                'inherited', CASE WHEN k.coninhcount > 0 AND NOT k.conislocal THEN true END,
+                'comment', obj_description(k.oid, 'pg_constraint'))) AS document
+            FROM pg_constraint AS k WHERE a.attnotnull AND k.conrelid = c.oid AND k.contype = 'n' AND k.conkey[1] = a.attnum
+        ) AS not_null ON true
         WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
     ) AS columns
     CROSS JOIN LATERAL (
@@ -163,6 +191,7 @@ BEGIN
                     'replica_identity', CASE WHEN i.indisreplident THEN true END,
                     'clustered', CASE WHEN i.indisclustered THEN true END,
                     'options', to_jsonb(x.reloptions),
+                    'statistics', pgstream.index_statistics(x.oid, i.indexprs IS NOT NULL),
                     'parent', (
                         SELECT jsonb_build_object('oid', p.oid::text, 'schema', pn.nspname, 'name', p.relname)
                         FROM pg_inherits AS h JOIN pg_class AS p ON p.oid = h.inhparent JOIN pg_namespace AS pn ON pn.oid = p.relnamespace
@@ -189,6 +218,8 @@ BEGIN
                 ) || jsonb_strip_nulls(jsonb_build_object(
                     'oid', k.oid::text,
                     'valid', CASE WHEN NOT k.convalidated THEN false END,
+                    -- Nothing can follow it.
+                    'enforced', CASE WHEN NOT k.convalidated AND pg_get_constraintdef(k.oid) LIKE '% NOT ENFORCED' THEN false END,
                     'inherited', CASE WHEN (k.coninhcount > 0 AND NOT k.conislocal) OR k.conparentid <> 0 THEN true END,
                     'references', nullif(k.confrelid, 0)::text,
                     'comment', obj_description(k.oid, 'pg_constraint')
@@ -196,6 +227,9 @@ BEGIN
             FROM pg_constraint AS k
             -- NOT NULL is told with its column; the rest are triggers.
             WHERE k.conrelid = c.oid AND k.contype IN ('p', 'u', 'c', 'x', 'f')
+              -- A key to a partitioned table is told once, and not for each of its partitions.
+              AND (k.conparentid = 0 OR k.contype <> 'f'
+                   OR NOT EXISTS (SELECT FROM pg_constraint AS p WHERE p.oid = k.conparentid AND p.confrelid <> k.confrelid))
         ) AS k
     ) AS constraints
     CROSS JOIN LATERAL (
@@ -212,6 +246,13 @@ BEGIN
             'enabled', nullif(t.tgenabled, 'O'), 'comment', obj_description(t.oid, 'pg_trigger'))) ORDER BY t.tgname) AS list
         FROM pg_trigger AS t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal AND t.tgparentid = 0
     ) AS triggers
+    CROSS JOIN LATERAL (
+        -- Those that a partition has from its parent, where one of the two is switched.
+        SELECT jsonb_agg(jsonb_build_object('name', t.tgname, 'enabled', t.tgenabled) ORDER BY t.tgname) AS list
+        FROM pg_trigger AS t JOIN pg_trigger AS p ON p.oid = t.tgparentid
+        WHERE c.relispartition AND t.tgrelid = c.oid AND (t.tgenabled <> 'O' OR p.tgenabled <> 'O')
+          AND NOT EXISTS (SELECT FROM pg_constraint AS k WHERE k.oid = t.tgconstraint AND k.contype = 'f')
+    ) AS switched
     CROSS JOIN LATERAL (
         SELECT jsonb_agg(jsonb_strip_nulls(jsonb_build_object(
             'oid', p.oid::text, 'name', p.polname, 'restrictive', CASE WHEN NOT p.polpermissive THEN true END, 'command', p.polcmd,
@@ -257,6 +298,7 @@ BEGIN
             'acl', to_jsonb(c.relacl::text[]),
             'comment', obj_description(c.oid, 'pg_class'),
             'options', to_jsonb(c.reloptions),
+            'toast_options', (SELECT to_jsonb(s.reloptions) FROM pg_class AS s WHERE s.oid = c.reltoastrelid),
             'access_method', nullif(am.amname, 'heap'),
             'tablespace', (SELECT s.spcname FROM pg_tablespace AS s WHERE s.oid = c.reltablespace),
             'triggers', triggers.list,
@@ -272,9 +314,16 @@ BEGIN
             'type', format_type(a.atttypid, a.atttypmod),
             'default', pg_get_expr(d.adbin, d.adrelid),
             'acl', to_jsonb(a.attacl::text[]),
+            'storage', CASE WHEN c.relkind = 'm' AND a.attstorage <> t.typstorage THEN a.attstorage END,
+            'type_storage', CASE WHEN c.relkind = 'm' AND t.typstorage NOT IN ('p', 'x') THEN t.typstorage END,
+            'compression', nullif(a.attcompression, ''),
+            'statistics', nullif(a.attstattarget, -1),
+            'options', to_jsonb(a.attoptions),
             'metadata', col_description(c.oid, a.attnum)
         )) ORDER BY a.attnum) AS list
-        FROM pg_attribute AS a LEFT JOIN pg_attrdef AS d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+        FROM pg_attribute AS a
+        JOIN pg_type AS t ON t.oid = a.atttypid
+        LEFT JOIN pg_attrdef AS d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
         WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
     ) AS columns
     CROSS JOIN LATERAL (
@@ -289,6 +338,7 @@ BEGIN
                 'valid', CASE WHEN NOT i.indisvalid THEN false END,
                 'clustered', CASE WHEN i.indisclustered THEN true END,
                 'options', to_jsonb(x.reloptions),
+                'statistics', pgstream.index_statistics(x.oid, i.indexprs IS NOT NULL),
                 'comment', obj_description(x.oid, 'pg_class')
             ))
             ORDER BY x.relname
@@ -378,6 +428,10 @@ BEGIN
                         'valid', CASE WHEN NOT k.convalidated THEN false END,
                         'comment', obj_description(k.oid, 'pg_constraint'))) ORDER BY k.conname), '[]')
                     FROM pg_constraint AS k WHERE k.contypid = t.oid AND k.contype = 'c'))
+                || jsonb_strip_nulls(jsonb_build_object('not_null', (
+                    -- Since Postgres 17.
+                    SELECT jsonb_strip_nulls(jsonb_build_object('name', k.conname, 'comment', obj_description(k.oid, 'pg_constraint')))
+                    FROM pg_constraint AS k WHERE k.contypid = t.oid AND k.contype = 'n')))
             WHEN 'c' THEN jsonb_build_object('kind', 'composite', 'attributes', (
                 SELECT coalesce(jsonb_agg(jsonb_strip_nulls(jsonb_build_object(
                     'attnum', a.attnum, 'name', a.attname, 'type', format_type(a.atttypid, a.atttypmod),
@@ -392,7 +446,8 @@ BEGIN
                     'collation', CASE WHEN r.rngcollation <> b.typcollation THEN r.rngcollation::regcollation::text END,
                     'canonical', nullif(r.rngcanonical::regproc::text, '-'),
                     'subtype_diff', nullif(r.rngsubdiff::regproc::text, '-'),
-                    'multirange', m.typname))
+                    'multirange', m.typname,
+                    'multirange_schema', CASE WHEN m.typnamespace <> t.typnamespace THEN (SELECT x.nspname FROM pg_namespace AS x WHERE x.oid = m.typnamespace) END))
                 FROM pg_range AS r JOIN pg_type AS b ON b.oid = r.rngsubtype JOIN pg_type AS m ON m.oid = r.rngmultitypid
                 JOIN pg_opclass AS o ON o.oid = r.rngsubopc JOIN pg_namespace AS pn ON pn.oid = o.opcnamespace
                 WHERE r.rngtypid = t.oid)

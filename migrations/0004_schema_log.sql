@@ -95,8 +95,20 @@ BEGIN
     UNION SELECT 'pg_type'::regclass, t.oid FROM types AS g JOIN pg_type AS t ON t.oid = g.oid LEFT JOIN pg_class AS c ON c.oid = t.typrelid
         WHERE t.typtype IN ('e', 'd', 'r') OR (t.typtype = 'c' AND c.relkind = 'c')
     UNION SELECT 'pg_class'::regclass, c.oid FROM types AS g JOIN pg_type AS t ON t.oid = g.oid JOIN pg_class AS c ON c.oid = t.typrelid WHERE c.relkind <> 'c'
-    UNION SELECT g.class, g.oid FROM given AS g WHERE g.class IN ('pg_proc'::regclass, 'pg_namespace'::regclass, 'pg_extension'::regclass);
+    UNION SELECT g.class, g.oid FROM given AS g WHERE g.class IN ('pg_proc'::regclass, 'pg_namespace'::regclass, 'pg_extension'::regclass)
+    -- What is not followed is told by name.
+    UNION SELECT g.class, g.oid FROM given AS g WHERE g.class = ANY (pgstream.other_classes())
+    UNION SELECT 'pg_class'::regclass, c.oid FROM relations AS r JOIN pg_class AS c ON c.oid = r.oid WHERE c.relkind = 'f';
 END $$;
+
+-- Catalogs of objects that are not followed. Others may need them, and then the target does.
+CREATE FUNCTION pgstream.other_classes() RETURNS oid[]
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT ARRAY['pg_collation'::regclass, 'pg_conversion'::regclass, 'pg_operator'::regclass, 'pg_opclass'::regclass, 'pg_opfamily'::regclass,
+        'pg_cast'::regclass, 'pg_language'::regclass, 'pg_am'::regclass, 'pg_transform'::regclass, 'pg_ts_config'::regclass,
+        'pg_ts_dict'::regclass, 'pg_ts_parser'::regclass, 'pg_ts_template'::regclass, 'pg_foreign_data_wrapper'::regclass,
+        'pg_foreign_server'::regclass]::oid[]
+$$;
 
 -- The documents of objects as they are now, without those that are not tracked.
 CREATE FUNCTION pgstream.describe(classes oid[], oids oid[])
@@ -148,6 +160,18 @@ BEGIN
             WHERE g.class = 'pg_extension'::regclass AND e.extname <> 'plpgsql');
         RETURN QUERY SELECT 'pg_extension'::regclass::oid, d.* FROM pgstream.describe_extensions(others) AS d;
     END IF;
+    IF classes && pgstream.other_classes()
+        OR EXISTS (SELECT FROM unnest(classes, oids) AS g (class, oid) JOIN pg_class AS c ON c.oid = g.oid WHERE g.class = 'pg_class'::regclass AND c.relkind = 'f')
+    THEN
+        RETURN QUERY
+        SELECT g.class, g.oid, coalesce(i.schema, ''), i.type, i.identity, jsonb_build_object('identity', i.identity)
+        FROM unnest(classes, oids) AS g (class, oid)
+        LEFT JOIN pg_class AS c ON g.class = 'pg_class'::regclass AND c.oid = g.oid
+        CROSS JOIN LATERAL pg_identify_object(g.class, g.oid, 0) AS i
+        WHERE (g.class = ANY (pgstream.other_classes()) OR c.relkind = 'f') AND i.identity IS NOT NULL
+          AND NOT pgstream.is_system_schema(coalesce(i.schema, ''))
+          AND NOT EXISTS (SELECT FROM pg_depend AS d WHERE d.classid = g.class AND d.objid = g.oid AND d.deptype = 'e');
+    END IF;
 END $$;
 
 -- The objects of a schema.
@@ -157,11 +181,20 @@ LANGUAGE plpgsql STABLE AS $$
 BEGIN
     RETURN QUERY
     SELECT 'pg_namespace'::regclass::oid, schema
-    UNION ALL SELECT 'pg_class'::regclass, c.oid FROM pg_class AS c WHERE c.relnamespace = schema AND c.relkind IN ('r', 'p', 'v', 'm', 'S')
+    UNION ALL SELECT 'pg_class'::regclass, c.oid FROM pg_class AS c WHERE c.relnamespace = schema AND c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f')
     UNION ALL SELECT 'pg_type'::regclass, t.oid FROM pg_type AS t LEFT JOIN pg_class AS c ON c.oid = t.typrelid
         WHERE t.typnamespace = schema AND (t.typtype IN ('e', 'd', 'r') OR (t.typtype = 'c' AND c.relkind = 'c'))
     UNION ALL SELECT 'pg_proc'::regclass, p.oid FROM pg_proc AS p WHERE p.pronamespace = schema
-    UNION ALL SELECT 'pg_extension'::regclass, e.oid FROM pg_extension AS e WHERE e.extnamespace = schema;
+    UNION ALL SELECT 'pg_extension'::regclass, e.oid FROM pg_extension AS e WHERE e.extnamespace = schema
+    UNION ALL SELECT 'pg_collation'::regclass, o.oid FROM pg_collation AS o WHERE o.collnamespace = schema
+    UNION ALL SELECT 'pg_conversion'::regclass, o.oid FROM pg_conversion AS o WHERE o.connamespace = schema
+    UNION ALL SELECT 'pg_operator'::regclass, o.oid FROM pg_operator AS o WHERE o.oprnamespace = schema
+    UNION ALL SELECT 'pg_opclass'::regclass, o.oid FROM pg_opclass AS o WHERE o.opcnamespace = schema
+    UNION ALL SELECT 'pg_opfamily'::regclass, o.oid FROM pg_opfamily AS o WHERE o.opfnamespace = schema
+    UNION ALL SELECT 'pg_ts_config'::regclass, o.oid FROM pg_ts_config AS o WHERE o.cfgnamespace = schema
+    UNION ALL SELECT 'pg_ts_dict'::regclass, o.oid FROM pg_ts_dict AS o WHERE o.dictnamespace = schema
+    UNION ALL SELECT 'pg_ts_parser'::regclass, o.oid FROM pg_ts_parser AS o WHERE o.prsnamespace = schema
+    UNION ALL SELECT 'pg_ts_template'::regclass, o.oid FROM pg_ts_template AS o WHERE o.tmplnamespace = schema;
 END $$;
 
 -- Objects whose definitions name these: their text changes with a name.
@@ -179,6 +212,10 @@ BEGIN
             WHERE g.class = 'pg_class'::regclass AND c.reltype <> 0
         UNION SELECT 'pg_type'::regclass, t.typarray FROM unnest(classes, oids) AS g (class, oid) JOIN pg_type AS t ON t.oid = g.oid
             WHERE g.class = 'pg_type'::regclass AND t.typarray <> 0
+        -- What an extension brought is in its schema.
+        UNION SELECT m.classid, m.objid FROM unnest(classes, oids) AS g (class, oid)
+            JOIN pg_depend AS m ON m.refclassid = g.class AND m.refobjid = g.oid AND m.deptype = 'e'
+            WHERE g.class = 'pg_extension'::regclass
     )
     SELECT array_agg(d.classid), array_agg(d.objid) INTO dependent_classes, dependent_oids
     FROM given AS g JOIN pg_depend AS d ON d.refclassid = g.class AND d.refobjid = g.oid;
@@ -339,6 +376,7 @@ DECLARE
     missing jsonb;
     why integer;
     empty boolean;
+    heirs boolean;
 BEGIN
     SELECT jsonb_object_agg(a.attnum, (a.attmissingval::text::text[])[1]) INTO missing
     FROM pg_attribute AS a
@@ -348,7 +386,10 @@ BEGIN
     IF why IS NOT NULL THEN
         EXECUTE format('SELECT NOT EXISTS (SELECT FROM ONLY %s)', relation::regclass) INTO empty;
     END IF;
-    RETURN jsonb_strip_nulls(jsonb_build_object('missing', missing, 'rewritten', why, 'empty', empty));
+    -- Whether other tables inherit from it: their documents are here only if they changed too.
+    SELECT true INTO heirs FROM pg_class AS c
+    WHERE c.oid = relation AND c.relkind = 'r' AND c.relhassubclass AND EXISTS (SELECT FROM pg_inherits AS h WHERE h.inhparent = relation);
+    RETURN jsonb_strip_nulls(jsonb_build_object('missing', missing, 'rewritten', why, 'empty', empty, 'heirs', heirs));
 END $$;
 
 -- Writes the rows of one statement.
@@ -468,7 +509,7 @@ DECLARE
 BEGIN
     IF TG_EVENT = 'sql_drop' THEN
         WITH dropped AS (SELECT * FROM pg_event_trigger_dropped_objects() AS d WHERE NOT d.is_temporary),
-        parents AS (
+        parents AS MATERIALIZED (
             -- Of what was part of a table its name is left, and the table may be there still.
             SELECT to_regclass(quote_ident(d.address_names[1]) || '.' || quote_ident(d.address_names[2]))::oid AS oid
             FROM dropped AS d
@@ -480,7 +521,8 @@ BEGIN
             UNION
             SELECT o.oid FROM dropped AS d JOIN pgstream.objects AS o ON o.kind = 'table'
             WHERE d.object_type = 'statistics object' AND o.document->'statistics' @> jsonb_build_array(jsonb_build_object('oid', d.objid::text))
-        ), types AS (
+        ), types AS MATERIALIZED (
+            -- Materialized, since a name that is no type's is an error: no condition may be moved in front of the object's type.
             SELECT to_regtype(d.object_name)::oid AS oid FROM (
                 SELECT quote_ident(d.address_names[1]) || '.' || quote_ident(d.address_names[2]) AS object_name FROM dropped AS d WHERE d.object_type = 'composite type column'
                 UNION SELECT d.address_names[1] FROM dropped AS d WHERE d.object_type = 'domain constraint'
@@ -504,7 +546,7 @@ BEGIN
         FROM pg_event_trigger_ddl_commands() AS c
         WHERE c.classid IS NOT NULL AND c.schema_name IS DISTINCT FROM 'pg_temp'
           AND (NOT c.in_extension OR c.classid = 'pg_extension'::regclass);
-        IF TG_TAG IN ('GRANT', 'REVOKE', 'REASSIGN OWNED', 'DROP OWNED') THEN
+        IF TG_TAG IN ('GRANT', 'REVOKE', 'DROP OWNED') THEN
             -- Postgres does not say of what: whatever this transaction has written in the catalog, or one after it.
             SELECT array_agg(w.class), array_agg(w.oid) INTO classes, oids FROM (
                 SELECT 'pg_class'::regclass::oid AS class, c.oid FROM pg_class AS c WHERE age(c.xmin) <= age(pg_current_xact_id()::xid)
@@ -521,7 +563,7 @@ BEGIN
             -- Most statements are about tables, their indexes and their sequences: those are found at less cost.
             SELECT array_agg(DISTINCT coalesce(i.indrelid, d.refobjid, c.oid)) INTO oids
             FROM unnest(oids) AS g (oid)
-            JOIN pg_class AS c ON c.oid = g.oid AND c.relkind IN ('r', 'p', 'v', 'm', 'S', 'i', 'I')
+            JOIN pg_class AS c ON c.oid = g.oid AND c.relkind IN ('r', 'p', 'v', 'm', 'S', 'i', 'I', 'f')
             LEFT JOIN pg_index AS i ON i.indexrelid = c.oid
             LEFT JOIN pg_depend AS d ON c.relkind = 'S' AND d.classid = 'pg_class'::regclass AND d.objid = c.oid
                 AND d.refclassid = 'pg_class'::regclass AND d.deptype = 'i';
@@ -549,6 +591,11 @@ BEGIN
                     FROM family AS f JOIN pg_depend AS d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = f.oid AND d.classid = 'pg_constraint'::regclass
                     JOIN pg_constraint AS k ON k.oid = d.objid AND k.contype = 'f' AND k.conrelid <> 0 AND k.conrelid <> f.oid
                     WHERE TG_TAG = 'ALTER TABLE'
+                -- Sequences share their table's owner and persistence.
+                UNION SELECT 'pg_class'::regclass, s.oid
+                    FROM own AS o JOIN pg_depend AS d ON d.refclassid = o.class AND d.refobjid = o.oid AND d.classid = o.class AND d.deptype = 'a'
+                    JOIN pg_class AS s ON s.oid = d.objid AND s.relkind = 'S'
+                    WHERE TG_TAG = 'ALTER TABLE' AND o.class = 'pg_class'::regclass
                 UNION SELECT 'pg_class'::regclass, t.oid FROM own AS o JOIN pg_class AS t ON t.reloftype = o.oid
                     WHERE TG_TAG = 'ALTER TYPE' AND o.class = 'pg_type'::regclass
             ) AS d;

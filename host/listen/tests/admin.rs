@@ -49,6 +49,28 @@ async fn init_can_be_repeated_and_destroy_leaves_nothing_behind() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn init_tells_what_will_not_be_followed() {
+    on_each_major!(bed, {
+        for n in 1..=6 {
+            bed.sql(&format!("CREATE COLLATION c{n} FROM \"C\"")).await;
+        }
+        bed.sql("CREATE TEXT SEARCH DICTIONARY d (TEMPLATE = simple)").await;
+        for _ in 0..2 {
+            let actions = wal::init(&bed.options, Parts::All).await.unwrap();
+            let told = actions.iter().filter(|action| action.outcome == Outcome::NotFollowed);
+            let subjects: Vec<String> = told.map(|action| action.subject.to_string()).collect();
+            assert_eq!(
+                subjects,
+                [
+                    "collation public.c1, public.c2, public.c3, public.c4, public.c5 and 1 more",
+                    "text search dictionary public.d"
+                ]
+            );
+        }
+    });
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn two_inits_at_once_do_not_meet() {
     on_each_major!(bed, {
         let (one, two) =

@@ -3,7 +3,7 @@
 //! The server sends a message for each row. A driver that hands out each of them costs more than the server takes to
 //! make it; here the rows are only put end to end.
 
-use bytes::{Buf, BytesMut};
+use bytes::BytesMut;
 
 use crate::Url;
 use crate::wire::{Failure, Parameters, Wire, server_failure, unexpected};
@@ -38,18 +38,7 @@ impl CopyOut {
     /// # Errors
     /// What the server says.
     pub async fn start(&mut self, command: &str) -> Result<(), Failure> {
-        self.wire.query(command).await?;
-        loop {
-            while let Some((tag, body)) = self.wire.raw()? {
-                match tag {
-                    b'H' => return Ok(()),
-                    b'E' => return Err(server_failure(&body)),
-                    b'N' | b'S' => {}
-                    _ => return Err(unexpected("the start of COPY")),
-                }
-            }
-            self.wire.fill().await?;
-        }
+        self.wire.start(command, b'H', "the start of COPY").await
     }
 
     /// Appends rows to `out` until that holds `limit` bytes. At the end it gives how many rows there were.
@@ -59,23 +48,17 @@ impl CopyOut {
     pub async fn read(&mut self, out: &mut BytesMut, limit: usize) -> Result<Option<u64>, Failure> {
         let mut rows = None;
         loop {
-            while let Some(length) = self.wire.announced().filter(|length| self.wire.input.len() >= *length) {
-                if self.wire.input.first() == Some(&b'd') && length >= 5 {
-                    if let Some(row) = self.wire.input.get(5..length) {
-                        out.extend_from_slice(row);
-                    }
-                    self.wire.input.advance(length);
-                    if out.len() >= limit {
-                        return Ok(None);
-                    }
-                    continue;
+            while let Some((tag, body)) = self.wire.raw()? {
+                match tag {
+                    b'd' => out.extend_from_slice(&body),
+                    b'E' => return Err(server_failure(&body)),
+                    b'C' => rows = Some(counted(&body)),
+                    b'Z' => return rows.map(Some).ok_or_else(|| unexpected("COPY")),
+                    b'c' | b'N' | b'S' => {}
+                    _ => return Err(unexpected("COPY")),
                 }
-                match self.wire.raw()? {
-                    Some((b'E', body)) => return Err(server_failure(&body)),
-                    Some((b'C', body)) => rows = Some(counted(&body)),
-                    Some((b'Z', _)) => return rows.map(Some).ok_or_else(|| unexpected("COPY")),
-                    Some((b'c' | b'N' | b'S', _)) => {}
-                    Some(_) | None => return Err(unexpected("COPY")),
+                if out.len() >= limit && rows.is_none() {
+                    return Ok(None);
                 }
             }
             self.wire.fill().await?;

@@ -60,18 +60,7 @@ impl Replication {
     /// # Errors
     /// What the server says.
     pub async fn stream(&mut self, command: &str) -> Result<(), Failure> {
-        self.wire.query(command).await?;
-        loop {
-            while let Some((tag, body)) = self.wire.raw()? {
-                match tag {
-                    b'W' => return Ok(()),
-                    b'E' => return Err(server_failure(&body)),
-                    b'N' | b'S' => {}
-                    _ => return Err(unexpected("START_REPLICATION")),
-                }
-            }
-            self.wire.fill().await?;
-        }
+        self.wire.start(command, b'W', "START_REPLICATION").await
     }
 
     /// A message that has been read already, if there is one.

@@ -192,9 +192,25 @@ impl Wire {
     }
 
     /// Sends a command; its answers are read one by one.
-    pub(crate) async fn query(&mut self, command: &str) -> Result<(), Failure> {
+    async fn query(&mut self, command: &str) -> Result<(), Failure> {
         frontend::query(command, &mut self.output)?;
         self.flush().await
+    }
+
+    /// Starts what goes on in messages of its own; the server's answer has the tag `begins`. `place` is for its errors.
+    pub(crate) async fn start(&mut self, command: &str, begins: u8, place: &str) -> Result<(), Failure> {
+        self.query(command).await?;
+        loop {
+            while let Some((tag, body)) = self.raw()? {
+                match tag {
+                    tag if tag == begins => return Ok(()),
+                    b'E' => return Err(server_failure(&body)),
+                    b'N' | b'S' => {}
+                    _ => return Err(unexpected(place)),
+                }
+            }
+            self.fill().await?;
+        }
     }
 
     /// Reads what the socket has, at least a byte. May be dropped and called again.
@@ -214,7 +230,7 @@ impl Wire {
     }
 
     /// Length of the message that is next, if that much has been read.
-    pub(crate) fn announced(&self) -> Option<usize> {
+    fn announced(&self) -> Option<usize> {
         let length = self.input.get(1..5)?.try_into().map(u32::from_be_bytes).ok()?;
         Some(length as usize + 1)
     }

@@ -8,16 +8,18 @@ mod diff;
 mod document;
 mod log;
 mod name;
+mod privileges;
 mod seen;
 mod statement;
 
 pub use diff::{between, statements};
 pub use document::{
-    Attribute, Column, Constraint, Extension, Function, IdentitySequence, Index, Label, Namespace, Object,
-    Oid, OwnedBy, Policy, Relative, Rule, Sequence, Statistics, Table, Trigger, Type, TypeKind, View,
-    ViewColumn,
+    Attribute, Column, Constraint, Extension, Function, IdentitySequence, Index, Label, Namespace, NotNull,
+    Object, Oid, OwnedBy, Policy, Relative, Rule, Sequence, Statistics, Stored, Switched, Table, Trigger,
+    Type, TypeKind, View, ViewColumn,
 };
-pub use log::{Change, Rewrite, Unreadable};
+pub use log::{Change, NotFollowed, Rewrite, Unreadable};
 pub use name::Name;
+pub use privileges::privileges;
 pub use seen::seen;
 pub use statement::{Effect, Kind, Statement};

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use event::SchemaEntry;
 use serde::Deserialize;
 
-use crate::document::{Object, Oid};
+use crate::document::{Object, Oid, is_known};
 use crate::name::Name;
 
 /// A row of the log is not what the source's functions write.
@@ -38,6 +38,8 @@ pub struct Change {
     pub missing: BTreeMap<i16, Option<String>>,
     /// The table was written anew.
     pub rewritten: Option<Rewrite>,
+    /// Other tables inherit from it.
+    pub heirs: bool,
 }
 
 /// Why a table was written anew, and whether it had rows.
@@ -51,10 +53,23 @@ pub struct Rewrite {
     pub empty: bool,
 }
 
+/// An object of a kind that is not followed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NotFollowed {
+    /// What it is (`collation`).
+    pub kind: String,
+    /// Its name, as Postgres writes it.
+    pub name: String,
+    /// It is no more.
+    pub is_gone: bool,
+}
+
 #[derive(Deserialize)]
 struct RawChange {
     oid: Oid,
     kind: String,
+    #[serde(default)]
+    name: String,
     moved_to: Option<String>,
     before: Option<serde_json::Value>,
     after: Option<serde_json::Value>,
@@ -63,6 +78,8 @@ struct RawChange {
     rewritten: Option<u32>,
     #[serde(default)]
     empty: bool,
+    #[serde(default)]
+    heirs: bool,
 }
 
 impl Change {
@@ -88,10 +105,28 @@ impl Change {
                     type_changed: reason & 4 != 0,
                     empty: change.empty,
                 });
-                changes.push(Self { oid: change.oid, before, after, missing: change.missing, rewritten });
+                let (oid, missing, heirs) = (change.oid, change.missing, change.heirs);
+                changes.push(Self { oid, before, after, missing, rewritten, heirs });
             }
         }
         Ok(changes)
+    }
+
+    /// What an entry tells of objects of kinds that are not followed: kind and name of those that are new or called
+    /// otherwise, and of those that are gone.
+    ///
+    /// # Errors
+    /// A text that is not what the source's functions write.
+    pub fn not_followed(text: &str) -> Result<Vec<NotFollowed>, serde_json::Error> {
+        let raw: Vec<RawChange> = serde_json::from_str(text)?;
+        let of_others = raw.into_iter().filter(|change| change.moved_to.is_none() && !is_known(&change.kind));
+        Ok(of_others
+            .map(|change| NotFollowed {
+                kind: change.kind,
+                name: change.name,
+                is_gone: change.after.is_none(),
+            })
+            .collect())
     }
 
     /// The changes of an entry, without the tables that it leaves out.

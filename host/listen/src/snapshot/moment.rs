@@ -1,9 +1,10 @@
 //! The moment of a snapshot: a transaction that holds it open, and what it sees.
 
-use event::{Horizon, Lsn, ParseHorizonError, TableName};
+use event::{Horizon, Lsn, TableName};
 use postgres::{Client, Url};
 
 use super::{Error, Selection, Sequence, Table, sequences, tables};
+use crate::wal::{catalog, server};
 
 /// What `pg_stat_activity` shows.
 pub(super) const APPLICATION: &str = "pgstream snapshot";
@@ -49,29 +50,30 @@ impl Moment {
     pub async fn take(options: &Options) -> Result<Self, Error> {
         let client = postgres::connect(&options.url, APPLICATION, &SETTINGS).await?;
         // The published tables as they are now: one that changes its place meanwhile is found when it is read.
+        let server = server::describe(&client).await?;
         let published = match &options.publication {
-            Some(publication) => published(&client, publication).await?,
+            Some(publication) => catalog::published(&client, &server, publication).await?,
             None => Vec::new(),
         };
+        let published: Vec<u32> = published.into_iter().map(|(oid, _)| oid).collect();
         client
             .batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
             .await
             .map_err(Error::statement("begin the snapshot"))?;
-        const TAKE: &str = "SELECT pg_export_snapshot(), pg_current_snapshot()::text, current_setting('server_version_num')::int4";
-        let row = client.query_one(TAKE, &[]).await.map_err(Error::statement("export the snapshot"))?;
-        let horizon: String = row.get(1);
-        // After it was taken: what it sees was committed before.
+        const EXPORT: &str = "SELECT pg_export_snapshot()";
+        let row = client.query_one(EXPORT, &[]).await.map_err(Error::statement("export the snapshot"))?;
+        let horizon = catalog::horizon(&client).await?;
+        // After it was taken: what it sees was committed before. Where commits are asynchronous that is in the log, and
+        // not yet written.
         const WRITTEN: &str = "SELECT (CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_insert_lsn() END)::text";
         let written =
             client.query_one(WRITTEN, &[]).await.map_err(Error::statement("read the end of the log"))?;
-        let horizon: Horizon =
-            horizon.parse().map_err(|error: ParseHorizonError| Error::Lost { reason: error.to_string() })?;
         let (tables, names) = tables::read(&client, &options.selection, &published).await?;
         Ok(Self {
             name: row.get(0),
             horizon,
             lsn: written.get::<_, Option<&str>>(0).and_then(|text| text.parse().ok()).unwrap_or_default(),
-            version: row.get::<_, i32>(2).unsigned_abs(),
+            version: server.number.unsigned_abs(),
             tables,
             names,
             client,
@@ -108,14 +110,4 @@ pub async fn system_id(url: &Url) -> Result<String, Error> {
     let row =
         client.query_one(ID, &[]).await.map_err(Error::statement("read the source's system identifier"))?;
     Ok(row.get(0))
-}
-
-/// The oids of the tables that a publication names: a root where it sends changes as the root's.
-async fn published(client: &Client, publication: &str) -> Result<Vec<u32>, Error> {
-    const PUBLISHED: &str = "SELECT c.oid FROM pg_publication_tables AS p \
-        JOIN pg_namespace AS n ON n.nspname = p.schemaname \
-        JOIN pg_class AS c ON c.relnamespace = n.oid AND c.relname = p.tablename WHERE p.pubname = $1::text";
-    let fault = Error::statement("read the tables of the publication");
-    let rows = client.query(PUBLISHED, &[&publication]).await.map_err(fault)?;
-    Ok(rows.iter().map(|row| row.get(0)).collect())
 }

@@ -100,12 +100,6 @@ impl Rows {
         self.ordinal += builder.rows() as u64;
         Ok((builder.rows() > 0).then(|| builder.take()))
     }
-
-    /// Whether everything that was read has been taken.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.input.is_empty()
-    }
 }
 
 /// Splits a line at its tabs. A value without a backslash is left where it is.

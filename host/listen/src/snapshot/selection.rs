@@ -36,22 +36,25 @@ impl Selection {
     /// Whether the rows of a table are wanted.
     #[must_use]
     pub fn wants_rows(&self, table: &TableName) -> bool {
-        let any = |patterns: &[TablePattern]| patterns.iter().any(|pattern| pattern.matches(table));
         let named = self.tables.iter().any(|pattern| pattern.is_exact() && pattern.matches(table));
-        !any(&self.excluded) && (named || (!any(&self.schema_only) && any(&self.tables)))
+        let by_pattern = !any(&self.schema_only, table) && any(&self.tables, table);
+        !any(&self.excluded, table) && (named || by_pattern)
     }
 
     /// Whether the table itself is wanted, with or without rows.
     #[must_use]
     pub fn wants_table(&self, table: &TableName) -> bool {
-        let any = |patterns: &[TablePattern]| patterns.iter().any(|pattern| pattern.matches(table));
-        !any(&self.excluded) && (any(&self.tables) || any(&self.schema_only))
+        !any(&self.excluded, table) && (any(&self.tables, table) || any(&self.schema_only, table))
     }
 
     /// Tables that are asked for by name.
     pub(crate) fn named(&self) -> impl Iterator<Item = TableName> + '_ {
         self.tables.iter().chain(&self.schema_only).filter_map(TablePattern::exact)
     }
+}
+
+fn any(patterns: &[TablePattern], table: &TableName) -> bool {
+    patterns.iter().any(|pattern| pattern.matches(table))
 }
 
 #[cfg(test)]

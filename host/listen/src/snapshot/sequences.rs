@@ -10,10 +10,8 @@ use super::Error;
 pub struct Sequence {
     /// Its name.
     pub name: TableName,
-    /// The last value that it gave, or the first that it will.
+    /// The last value that it gave.
     pub last_value: i64,
-    /// Whether `last_value` was given already.
-    pub is_called: bool,
 }
 
 /// Those of the user that have given a value.
@@ -25,7 +23,6 @@ pub(crate) async fn read(client: &Client) -> Result<Vec<Sequence>, Error> {
     let sequences = rows.iter().map(|row| Sequence {
         name: TableName::new(row.get::<_, String>(0), row.get::<_, String>(1)),
         last_value: row.get(2),
-        is_called: true,
     });
     Ok(sequences.collect())
 }

@@ -34,6 +34,8 @@ pub enum Subject {
     Publication(String),
     /// The slot of that name.
     Slot(String),
+    /// Objects that are not followed, by kind and name.
+    Others(String),
 }
 
 impl fmt::Display for Subject {
@@ -44,6 +46,7 @@ impl fmt::Display for Subject {
             Self::Tracking => f.write_str("schema tracking"),
             Self::Publication(name) => write!(f, "publication `{name}`"),
             Self::Slot(name) => write!(f, "replication slot `{name}`"),
+            Self::Others(names) => f.write_str(names),
         }
     }
 }
@@ -63,6 +66,8 @@ pub enum Outcome {
     Kept(String),
     /// It could not be made, for this reason; the rest works without it.
     NotMade(String),
+    /// The stream does not make it on a target.
+    NotFollowed,
 }
 
 impl fmt::Display for Outcome {
@@ -74,6 +79,7 @@ impl fmt::Display for Outcome {
             Self::NotThere => f.write_str("not there"),
             Self::Kept(reason) => write!(f, "kept: {reason}"),
             Self::NotMade(reason) => write!(f, "not made: {reason}"),
+            Self::NotFollowed => f.write_str("not followed: what needs it needs it on the target too"),
         }
     }
 }
@@ -128,6 +134,10 @@ pub async fn init(options: &Options, parts: Parts) -> Result<Vec<Action>, Error>
     if parts != Parts::Slot && actions.iter().any(|action| action.outcome != Outcome::AlreadyThere) {
         tracking::refresh(&client).await?;
         fault::here!("init-refreshed");
+    }
+    if parts != Parts::Slot {
+        let others = tracking::others(&client).await?;
+        actions.extend(others.into_iter().map(|names| action(Subject::Others(names), Outcome::NotFollowed)));
     }
     Ok(actions)
 }

@@ -25,7 +25,7 @@ enum Place {
     /// Between transactions.
     Outside,
     /// In a transaction that has brought nothing for us so far.
-    Announced(Transaction),
+    Announced,
     /// In a transaction that the builder has begun.
     Inside,
 }
@@ -37,7 +37,6 @@ pub(crate) struct Collector {
     place: Place,
     commits: usize,
     /// The transaction that is open, or was the last.
-    pub(crate) xid: u32,
     transaction: Transaction,
     /// What is in the target without the stream.
     copied: Copied,
@@ -61,7 +60,6 @@ impl Collector {
             builder: BatchBuilder::default(),
             place: Place::Outside,
             commits: 0,
-            xid: 0,
             position: start,
             quiet: start,
             log: Log::default(),
@@ -69,17 +67,21 @@ impl Collector {
         }
     }
 
+    /// The number of the transaction that is open, or was the last.
+    pub(crate) fn xid(&self) -> u32 {
+        self.transaction.xid
+    }
+
     /// A transaction starts. It is passed on with its first row: one that only touched tables which are not data is
     /// a position and no more.
     pub(crate) fn begin(&mut self, transaction: Transaction) -> Result<(), Error> {
         match self.place {
             Place::Outside => {
-                self.place = Place::Announced(transaction);
-                self.xid = transaction.xid;
+                self.place = Place::Announced;
                 self.transaction = transaction;
                 self.copied.passed(&transaction);
             }
-            Place::Announced(_) | Place::Inside => {
+            Place::Announced | Place::Inside => {
                 return Err(protocol("a transaction begins inside another"));
             }
         }
@@ -90,7 +92,7 @@ impl Collector {
     pub(crate) fn commit(&mut self, end: Lsn) -> Result<(), Error> {
         match self.place {
             Place::Outside => return Err(protocol("a commit without a transaction")),
-            Place::Announced(_) => self.quiet = self.quiet.max(end),
+            Place::Announced => self.quiet = self.quiet.max(end),
             Place::Inside => {
                 self.builder.commit(end);
                 self.commits += 1;
@@ -117,7 +119,7 @@ impl Collector {
     /// When the transaction that is open, or was announced, was committed.
     pub(crate) fn committed_at(&self) -> Option<i64> {
         match self.place {
-            Place::Announced(transaction) => Some(transaction.committed_at),
+            Place::Announced => Some(self.transaction.committed_at),
             Place::Outside | Place::Inside => None,
         }
     }
@@ -195,10 +197,6 @@ impl Collector {
     /// A version of a schema takes effect here, unless it has done so already.
     pub(crate) fn define(&mut self, entry: SchemaEntry) -> Result<(), Error> {
         if self.log.is_new(&entry) {
-            let is_copied = self.copied.has_schema(&self.transaction);
-            if !is_copied {
-                self.enter()?;
-            }
             // One that cannot be read is told by the modifiers.
             if !entry.id.is_empty()
                 && let Ok(changes) = schema::Change::read_all(&entry.changes)
@@ -209,7 +207,8 @@ impl Collector {
                     }
                 }
             }
-            if !is_copied {
+            if !self.copied.has_schema(&self.transaction) {
+                self.enter()?;
                 self.builder.schema(entry);
             }
         }
@@ -243,8 +242,8 @@ impl Collector {
     fn enter(&mut self) -> Result<(), Error> {
         match self.place {
             Place::Outside => Err(protocol("a change outside of a transaction")),
-            Place::Announced(transaction) => {
-                self.builder.begin(transaction);
+            Place::Announced => {
+                self.builder.begin(self.transaction);
                 self.place = Place::Inside;
                 Ok(())
             }

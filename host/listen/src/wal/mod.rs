@@ -19,7 +19,7 @@ mod progress;
 mod publication;
 pub(crate) mod relation;
 mod role;
-mod server;
+pub(crate) mod server;
 mod session;
 mod slot;
 mod source;

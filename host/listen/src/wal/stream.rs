@@ -265,11 +265,11 @@ impl Stream {
         if is_new {
             self.bring_forward(message.oid).await?;
         }
-        let relation = match self.collector.relations.of_message(&message, self.collector.xid) {
+        let relation = match self.collector.relations.of_message(&message, self.collector.xid()) {
             Some(relation) => relation,
             None => {
                 let look = async {
-                    catalog::settle(&self.client, self.collector.xid, SETTLE).await?;
+                    catalog::settle(&self.client, self.collector.xid(), SETTLE).await?;
                     describe(&self.client, &self.collector.relations, &message).await
                 };
                 answer("no answer to a look into the catalog", look).await??
@@ -280,7 +280,7 @@ impl Stream {
             && (self.wanted)(&relation.name)
             // The message says what the table was then: only inserts can have come, since Postgres itself refused the
             // rest. Once the table is mended, they must not stop the stream any more.
-            && is_without_identity(&self.client, self.collector.xid, relation.oid).await?
+            && is_without_identity(&self.client, self.collector.xid(), relation.oid).await?
         {
             // Who makes a table cannot know of us, and Postgres itself refuses what could not be sent.
             let before = self.collector.relations.get(relation.oid);
@@ -313,8 +313,8 @@ impl Stream {
     /// A table is new, and its first row may come before the version that makes it: then that takes effect here.
     async fn bring_forward(&mut self, oid: u32) -> Result<(), Error> {
         let look = async {
-            catalog::settle(&self.client, self.collector.xid, SETTLE).await?;
-            log::of_new_table(&self.client, self.collector.xid, oid).await
+            catalog::settle(&self.client, self.collector.xid(), SETTLE).await?;
+            log::of_new_table(&self.client, self.collector.xid(), oid).await
         };
         for entry in answer("no answer to a look into the schema log", look).await?? {
             self.collector.define(entry)?;

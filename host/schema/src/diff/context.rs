@@ -14,9 +14,19 @@ pub(super) struct Context {
     pub(super) remade: HashMap<String, Option<String>>,
     /// Objects that are gone.
     pub(super) removed: HashSet<Oid>,
+    /// Those of them that are no types.
+    pub(super) removed_rest: HashSet<Oid>,
     /// Objects that no view may hold on to: those that are gone, tables whose columns go or get another type, and views
     /// that are made anew because of those.
     pub(super) disturbed: HashSet<Oid>,
+    /// Tables that others inherit from: what is done to such a table alone, its heirs are told of themselves.
+    heirs: HashSet<Oid>,
+    /// Columns, by the parent's number and their name, that may not be null in an heir that changed too.
+    full_below: HashSet<(Oid, String)>,
+    /// Tables that are new, and whose partitions may be attached.
+    made: HashSet<Oid>,
+    /// Columns of theirs that have a default, by number of the table and name.
+    defaults: HashSet<(Oid, String)>,
     /// Names of relations and types before, with who has them.
     before: HashMap<Name, HashSet<Oid>>,
     /// The same after.
@@ -52,7 +62,16 @@ impl Context {
                 .filter(|change| change.after.is_none())
                 .map(|change| change.oid)
                 .collect(),
+            removed_rest: changes
+                .iter()
+                .filter(|change| change.after.is_none() && !matches!(change.before, Some(Object::Type(_))))
+                .map(|change| change.oid)
+                .collect(),
             disturbed: HashSet::new(),
+            heirs: changes.iter().filter(|change| change.heirs).map(|change| change.oid).collect(),
+            full_below: HashSet::new(),
+            made: HashSet::new(),
+            defaults: HashSet::new(),
             before: HashMap::new(),
             after: HashMap::new(),
         };
@@ -61,6 +80,20 @@ impl Context {
             {
                 if let Some(object) = state.as_ref().filter(|object| has_name(object)) {
                     names.entry(object.name()).or_default().insert(change.oid);
+                }
+            }
+            if let (None, Some(Object::Table(table))) = (&change.before, &change.after) {
+                // An index that not all partitions have would come to one that is attached.
+                if table.indexes.iter().all(|index| index.valid) {
+                    context.made.insert(table.oid);
+                }
+                let with_default = table.columns.iter().filter(|column| column.default.is_some());
+                context.defaults.extend(with_default.map(|column| (table.oid, column.name.clone())));
+            }
+            if let Some(Object::Table(table)) = &change.after {
+                for column in table.columns.iter().filter(|column| !column.nullable) {
+                    let below = table.inherits.iter().map(|parent| (parent.oid, column.name.clone()));
+                    context.full_below.extend(below);
                 }
             }
         }
@@ -76,6 +109,26 @@ impl Context {
     /// The name of before, in the schema as it is called now.
     pub(super) fn was(&self, schema: &str, name: &str) -> Name {
         Name::new(self.now(schema), name)
+    }
+
+    /// `ONLY ` for a table that others inherit from, to do something to it alone.
+    pub(super) fn only(&self, oid: Oid) -> &'static str {
+        if self.heirs.contains(&oid) { "ONLY " } else { "" }
+    }
+
+    /// The same, if no heir gets a column of that name that may not be null.
+    pub(super) fn only_if_alone(&self, oid: Oid, column: &str) -> &'static str {
+        if self.full_below.contains(&(oid, column.to_owned())) { "" } else { self.only(oid) }
+    }
+
+    /// The table is made by the same changes, and a partition may be attached to it.
+    pub(super) fn makes(&self, oid: Oid) -> bool {
+        self.made.contains(&oid)
+    }
+
+    /// A table that is made by the same changes has a default there.
+    pub(super) fn makes_default(&self, oid: Oid, column: &str) -> bool {
+        self.defaults.contains(&(oid, column.to_owned()))
     }
 
     /// Somebody else had this name before, and may have it still when names are given.
@@ -134,6 +187,6 @@ fn disturbed(changes: &[Change], removed: &HashSet<Oid>) -> HashSet<Oid> {
 fn loses(before: &Table, after: &Table) -> bool {
     before.columns.iter().any(|old| {
         let new = after.columns.iter().find(|new| new.attnum == old.attnum);
-        new.is_none_or(|new| super::table::is_retyped(old, new))
+        new.is_none_or(|new| super::column::is_retyped(old, new))
     })
 }

@@ -3,9 +3,12 @@
 //! Each object gives statements with a place in the order ([`Step`]). Within a step the order of needs is kept: what is made
 //! is made after what it needs, what goes goes before what it needs.
 
+mod attached;
+mod column;
 mod context;
 mod objects;
 mod parts;
+mod sequence;
 mod table;
 mod types;
 
@@ -37,9 +40,8 @@ enum Step {
     /// Partitions and heirs are let go.
     Detach,
     DropColumns,
+    /// Tables, functions, sequences, and types that are made of those: what needs others first.
     DropTables,
-    /// Functions and sequences.
-    DropRest,
     /// Names that others need are given up for the time being.
     Aside,
     /// Objects get their new schemas and names.
@@ -53,6 +55,8 @@ enum Step {
     /// Constraints and indexes.
     Parts,
     ForeignKeys,
+    /// New partitions, with all that they have in common with their new parents.
+    Attach,
     /// Triggers, policies, rules, statistics.
     Attached,
     /// Comments, replica identity and the like.
@@ -77,8 +81,14 @@ impl Out<'_> {
     }
 
     fn push_of(&mut self, step: Step, kind: Kind, effect: Effect, sql: String) {
-        let statement =
-            Statement { sql, kind, subject: self.subject.clone(), effect, settles_at_commit: false };
+        let statement = Statement {
+            sql,
+            kind,
+            subject: self.subject.clone(),
+            effect,
+            settles_at_commit: false,
+            privilege: false,
+        };
         self.statements.push((step, self.rank, statement));
     }
 
@@ -136,11 +146,30 @@ pub fn between(before: &[Object], after: &[Object]) -> Vec<Change> {
     }
     let disturbed = Context::of(&changes).disturbed;
     changes.retain(|change| change.before != change.after || disturbed.contains(&change.oid));
+    let parents: HashSet<Oid> = before.iter().chain(after).flat_map(parents).collect();
+    for change in &mut changes {
+        change.heirs = parents.contains(&change.oid);
+    }
     changes
 }
 
+/// The tables that an object inherits from.
+fn parents(object: &Object) -> Vec<Oid> {
+    match object {
+        Object::Table(table) => table.inherits.iter().map(|parent| parent.oid).collect(),
+        _ => Vec::new(),
+    }
+}
+
 fn change(before: Option<Object>, after: Object) -> Change {
-    Change { oid: after.oid(), before, after: Some(after), missing: BTreeMap::new(), rewritten: None }
+    Change {
+        oid: after.oid(),
+        before,
+        after: Some(after),
+        missing: BTreeMap::new(),
+        rewritten: None,
+        heirs: false,
+    }
 }
 
 /// The place of each object among those that it needs, from a walk in depth.

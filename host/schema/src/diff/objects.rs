@@ -4,8 +4,8 @@
 use std::collections::HashSet;
 
 use super::context::Context;
-use super::{Out, Step, parts, table, types};
-use crate::document::{Extension, Function, Namespace, Object, Oid, OwnedBy, Sequence, View};
+use super::{Out, Step, attached, column, parts, sequence, table, types};
+use crate::document::{Extension, Function, Namespace, Object, Oid, Stored, View};
 use crate::log::Change;
 use crate::name::{Name, ident, literal, nullable};
 use crate::statement::Effect;
@@ -27,7 +27,7 @@ pub(super) fn change(change: &Change, context: &Context, out: &mut Out<'_>) {
         (Some(Object::Extension(before)), None) => {
             out.push(Step::DropExtensions, Effect::Remove, format!("DROP EXTENSION {}", ident(&before.name)));
         }
-        (None, Some(Object::Table(after))) => table::make(after, out),
+        (None, Some(Object::Table(after))) => table::make(after, context, out),
         (Some(Object::Table(before)), Some(Object::Table(after))) => {
             table::change(before, after, rows(change), context, out)
         }
@@ -49,9 +49,9 @@ pub(super) fn change(change: &Change, context: &Context, out: &mut Out<'_>) {
             let name = context.was(&before.schema, &before.name);
             out.push(Step::DropViews, Effect::Remove, format!("DROP MATERIALIZED VIEW {name}"));
         }
-        (None, Some(Object::Sequence(after))) => make_sequence(after, out),
+        (None, Some(Object::Sequence(after))) => sequence::make(after, out),
         (Some(Object::Sequence(before)), Some(Object::Sequence(after))) => {
-            change_sequence(before, after, context, out)
+            sequence::change(before, after, context, out)
         }
         (Some(Object::Sequence(before)), None) => {
             // It goes with the table that it belongs to.
@@ -59,7 +59,7 @@ pub(super) fn change(change: &Change, context: &Context, out: &mut Out<'_>) {
                 before.owned_by.as_ref().is_some_and(|owner| context.removed.contains(&owner.oid));
             if !goes_with {
                 let name = context.was(&before.schema, &before.name);
-                out.push(Step::DropRest, Effect::Remove, format!("DROP SEQUENCE IF EXISTS {name}"));
+                out.push(Step::DropTables, Effect::Remove, format!("DROP SEQUENCE IF EXISTS {name}"));
             }
         }
         (None, Some(Object::Type(after))) => types::make(after, out),
@@ -71,7 +71,8 @@ pub(super) fn change(change: &Change, context: &Context, out: &mut Out<'_>) {
         }
         (Some(Object::Function(before)), None) => {
             let name = context.was(&before.schema, &before.name);
-            out.push(Step::DropRest, Effect::Remove, format!("DROP ROUTINE {name}({})", arguments(before)));
+            let sql = format!("DROP {} {name}({})", routine(before), arguments(before));
+            out.push(Step::DropTables, Effect::Remove, sql);
         }
         // An oid is of one kind for life; and nothing that becomes nothing is no change.
         (Some(_), Some(_)) | (None, None) => {}
@@ -240,8 +241,8 @@ fn finish_view(before: Option<(&View, &Name)>, after: &View, out: &mut Out<'_>) 
     let none = (&[][..], &[][..]);
     let (old_triggers, old_rules) = before.map_or(none, |before| (&before.triggers, &before.rules));
     let old_name = old_name.map_or_else(|| name.clone(), Name::to_string);
-    parts::triggers((&old_name, &name), "VIEW", old_triggers, &after.triggers, out);
-    parts::rules((&old_name, &name), old_rules, &after.rules, out);
+    attached::triggers((&old_name, &name), "VIEW", old_triggers, &after.triggers, "", out);
+    attached::rules((&old_name, &name), old_rules, &after.rules, out);
     let old_comment = before.and_then(|before| before.comment.as_deref());
     comment(&format!("VIEW {name}"), old_comment, after.comment.as_deref(), out);
 }
@@ -255,7 +256,7 @@ fn make_materialized(after: &View, out: &mut Out<'_>) {
         "CREATE MATERIALIZED VIEW {} ({}){method}{} AS {definition} {}",
         Name::new(&after.schema, &after.name),
         columns.join(", "),
-        with(&after.options),
+        with(&[after.options.clone(), parts::toast(&after.toast_options)].concat()),
         if after.populated { "WITH DATA" } else { "WITH NO DATA" }
     );
     out.push(Step::Make, Effect::Create, sql);
@@ -274,7 +275,17 @@ fn change_materialized(before: &View, after: &View, context: &Context, out: &mut
             format!("ALTER MATERIALIZED VIEW {name} RENAME COLUMN {old} TO {new}"),
         );
     }
-    parts::change_options(&format!("MATERIALIZED VIEW {name}"), &before.options, &after.options, out);
+    let what = format!("MATERIALIZED VIEW {name}");
+    parts::change_options(&what, &before.options, &after.options, out);
+    parts::change_toast_options(&what, &before.toast_options, &after.toast_options, out);
+    if before.access_method != after.access_method {
+        let method = ident(after.access_method.as_deref().unwrap_or("heap"));
+        out.push(Step::Make, Effect::Alter, format!("ALTER {what} SET ACCESS METHOD {method}"));
+    }
+    if before.populated != after.populated {
+        let data = if after.populated { "" } else { " WITH NO DATA" };
+        out.push(Step::Rest, Effect::Alter, format!("REFRESH {what}{data}"));
+    }
     finish_materialized(Some((before, &old_name)), after, out);
 }
 
@@ -283,99 +294,39 @@ fn finish_materialized(before: Option<(&View, &Name)>, after: &View, out: &mut O
     let name = Name::new(&after.schema, &after.name);
     let old_indexes = before.map(|before| before.indexes.as_slice()).unwrap_or_default();
     parts::indexes((old_name.unwrap_or(&name), &name), old_indexes, &after.indexes, &HashSet::new(), out);
-    for (at, column) in after.columns.iter().enumerate() {
-        let old =
-            before.and_then(|before| before.columns.get(at)).and_then(|column| column.metadata.as_deref());
-        comment(&format!("COLUMN {name}.{}", ident(&column.name)), old, column.metadata.as_deref(), out);
+    for (at, it) in after.columns.iter().enumerate() {
+        let old = before.and_then(|before| before.columns.get(at));
+        let label = ident(&it.name);
+        let head = format!("ALTER MATERIALIZED VIEW {name} ALTER COLUMN {label}");
+        let none = Stored::default();
+        column::stored(&head, old.map_or(&none, |old| &old.stored), &it.stored, false, out);
+        let old_comment = old.and_then(|old| old.metadata.as_deref());
+        comment(&format!("COLUMN {name}.{label}"), old_comment, it.metadata.as_deref(), out);
     }
     let old_comment = before.and_then(|before| before.comment.as_deref());
     comment(&format!("MATERIALIZED VIEW {name}"), old_comment, after.comment.as_deref(), out);
 }
 
-/// What a sequence is like, for CREATE and for ALTER.
-fn sequence_options(it: &Sequence) -> String {
-    format!(
-        "AS {} INCREMENT BY {} MINVALUE {} MAXVALUE {} START WITH {} CACHE {} {}CYCLE",
-        it.data_type,
-        it.increment,
-        it.minimum_value,
-        it.maximum_value,
-        it.start_value,
-        it.cache.as_deref().unwrap_or("1"),
-        if it.cycle_option == "YES" { "" } else { "NO " }
-    )
-}
-
-/// The sequence goes with its column from here on.
-fn own(name: &Name, owner: &OwnedBy, out: &mut Out<'_>) {
-    let column = format!("{}.{}", Name::new(&owner.schema, &owner.table), ident(&owner.column));
-    out.push(Step::OwnSequences, Effect::Alter, format!("ALTER SEQUENCE {name} OWNED BY {column}"));
-}
-
-fn make_sequence(after: &Sequence, out: &mut Out<'_>) {
-    let name = Name::new(&after.schema, &after.name);
-    let unlogged = if after.unlogged { "UNLOGGED " } else { "" };
-    out.push(
-        Step::Make,
-        Effect::Create,
-        format!("CREATE {unlogged}SEQUENCE {name} {}", sequence_options(after)),
-    );
-    if let Some(owner) = &after.owned_by {
-        own(&name, owner, out);
-    }
-    comment(&format!("SEQUENCE {name}"), None, after.comment.as_deref(), out);
-}
-
-fn change_sequence(before: &Sequence, after: &Sequence, context: &Context, out: &mut Out<'_>) {
-    let name = Name::new(&after.schema, &after.name);
-    let mut old_name = context.was(&before.schema, &before.name);
-    // It moves with the table that it belongs to.
-    if before.owned_by.is_some()
-        && before.owned_by.as_ref().map(|it| it.oid) == after.owned_by.as_ref().map(|it| it.oid)
-    {
-        old_name.schema.clone_from(&after.schema);
-    }
-    rename_among("SEQUENCE", after.oid, &old_name, &name, context, out);
-    if sequence_options(before) != sequence_options(after) {
-        out.push(Step::Make, Effect::Alter, format!("ALTER SEQUENCE {name} {}", sequence_options(after)));
-    }
-    let place = |it: &Sequence| it.owned_by.as_ref().map(|owner| (owner.oid, owner.attnum));
-    if place(before) != place(after) {
-        if before.owned_by.is_some() {
-            // It would go with what it belonged to.
-            let old_name = context.was(&before.schema, &before.name);
-            out.push(Step::Loosen, Effect::Alter, format!("ALTER SEQUENCE {old_name} OWNED BY NONE"));
-        }
-        if let Some(owner) = &after.owned_by {
-            own(&name, owner, out);
-        }
-    }
-    if before.unlogged != after.unlogged {
-        let logged = if after.unlogged { "UNLOGGED" } else { "LOGGED" };
-        out.push(Step::Rest, Effect::Alter, format!("ALTER SEQUENCE {name} SET {logged}"));
-    }
-    comment(&format!("SEQUENCE {name}"), before.comment.as_deref(), after.comment.as_deref(), out);
+/// Arguments of an aggregate may have an order, which is no routine's.
+fn routine(it: &Function) -> &'static str {
+    if it.is_aggregate { "AGGREGATE" } else { "ROUTINE" }
 }
 
 /// What tells a function from others of its name. An aggregate without arguments is called with a star.
 fn arguments(it: &Function) -> &str {
-    if it.arguments.is_empty() && it.definition.starts_with("CREATE OR REPLACE AGGREGATE") {
-        "*"
-    } else {
-        &it.arguments
-    }
+    if it.arguments.is_empty() && it.is_aggregate { "*" } else { &it.arguments }
 }
 
 fn make_function(after: &Function, out: &mut Out<'_>) {
     out.push(Step::Make, Effect::Create, after.definition.trim_end().to_owned());
-    let on = format!("ROUTINE {}({})", Name::new(&after.schema, &after.name), arguments(after));
+    let on = format!("{} {}({})", routine(after), Name::new(&after.schema, &after.name), arguments(after));
     comment(&on, None, after.comment.as_deref(), out);
 }
 
 fn change_function(before: &Function, after: &Function, context: &Context, out: &mut Out<'_>) {
     let name = Name::new(&after.schema, &after.name);
     rename(
-        "ROUTINE",
+        routine(after),
         &context.was(&before.schema, &before.name),
         &name,
         &format!("({})", arguments(after)),
@@ -384,6 +335,6 @@ fn change_function(before: &Function, after: &Function, context: &Context, out: 
     if before.definition != after.definition {
         out.push(Step::Make, Effect::Alter, after.definition.trim_end().to_owned());
     }
-    let on = format!("ROUTINE {name}({})", arguments(after));
+    let on = format!("{} {name}({})", routine(after), arguments(after));
     comment(&on, before.comment.as_deref(), after.comment.as_deref(), out);
 }

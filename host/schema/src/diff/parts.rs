@@ -1,9 +1,9 @@
-//! What tables and views have parts of: options, indexes, constraints, triggers, policies, rules, statistics.
+//! What tables and views have parts of: options, indexes, constraints.
 //!
 //! A part is the same if its oid is. A type that changes makes indexes and constraints anew, on the target as on the
 //! source: one of the same name and definition is the same too.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use super::objects::comment;
 use super::{Out, Step};
@@ -12,7 +12,7 @@ use crate::name::{Name, ident, literal};
 use crate::statement::{Effect, Kind};
 
 /// A part with a name and a number.
-trait Part {
+pub(super) trait Part {
     fn oid(&self) -> Oid;
     fn name(&self) -> &str;
     fn definition(&self) -> &str;
@@ -49,14 +49,14 @@ impl Part for Policy {
 }
 
 /// The part of before that this one is.
-fn old_of<'p, P: Part>(before: &'p [P], new: &P) -> Option<&'p P> {
+pub(super) fn old_of<'p, P: Part>(before: &'p [P], new: &P) -> Option<&'p P> {
     before.iter().find(|old| old.oid() == new.oid()).or_else(|| {
         before.iter().find(|old| old.name() == new.name() && old.definition() == new.definition())
     })
 }
 
 /// Parts of before that are no part of after.
-fn gone<'p, P: Part>(before: &'p [P], after: &'p [P]) -> impl Iterator<Item = &'p P> {
+pub(super) fn gone<'p, P: Part>(before: &'p [P], after: &'p [P]) -> impl Iterator<Item = &'p P> {
     before.iter().filter(move |old| {
         !after.iter().any(|new| old_of(before, new).is_some_and(|it| it.oid() == old.oid()))
     })
@@ -86,6 +86,16 @@ pub(super) fn change_options(what: &str, before: &[String], after: &[String], ou
     }
 }
 
+/// The names of options of a TOAST table.
+pub(super) fn toast(options: &[String]) -> Vec<String> {
+    options.iter().map(|option| format!("toast.{option}")).collect()
+}
+
+/// As [`change_options`], of its TOAST table.
+pub(super) fn change_toast_options(what: &str, before: &[String], after: &[String], out: &mut Out<'_>) {
+    change_options(what, &toast(before), &toast(after), out);
+}
+
 /// Indexes that are no part of a constraint. `adopted` are those that a new constraint takes over.
 pub(super) fn indexes(
     (old_table, table): (&Name, &Name),
@@ -113,6 +123,18 @@ pub(super) fn indexes(
             change_options(&format!("INDEX {name}"), &old.options, &new.options, out);
         } else if new.constraint.is_none() && new.parent.is_none() {
             out.push_of(Step::Parts, kind, Effect::Create, create_index(new));
+        } else if new.constraint.is_some() {
+            // The definition of a constraint does not tell them.
+            change_options(&format!("INDEX {name}"), &[], &new.options, out);
+        }
+        let old_targets = old.map(|old| old.statistics.clone()).unwrap_or_default();
+        for number in old_targets.keys().chain(new.statistics.keys()).collect::<BTreeSet<_>>() {
+            let (was, is) = (old_targets.get(number), new.statistics.get(number));
+            if was != is {
+                let target = is.copied().unwrap_or(-1);
+                let sql = format!("ALTER INDEX {name} ALTER COLUMN {number} SET STATISTICS {target}");
+                out.push_of(Step::Rest, kind, Effect::Alter, sql);
+            }
         }
         if let (Some(old), Some(parent)) = (old, &new.parent)
             && old.parent.is_none()
@@ -159,9 +181,19 @@ fn create_index(index: &Index) -> String {
     definition.clone()
 }
 
+/// The table that constraints are of.
+pub(super) struct Names<'a> {
+    pub(super) old: &'a Name,
+    pub(super) new: &'a Name,
+    /// `ONLY ` if other tables inherit from it.
+    pub(super) only: &'static str,
+    /// It inherited from another one, and is told itself what that one loses.
+    pub(super) heir: bool,
+}
+
 /// Constraints of a table, foreign keys or others. The answer are the indexes that new ones take over.
 pub(super) fn constraints(
-    (old_table, table): (&Name, &Name),
+    names: &Names<'_>,
     before: (&[Constraint], &[Index]),
     after: (&[Constraint], &[Index]),
     (dropping, adding): (Step, Step),
@@ -169,20 +201,28 @@ pub(super) fn constraints(
 ) -> HashSet<Oid> {
     let kind = Kind::Constraint;
     let ((before, old_indexes), (after, new_indexes)) = (before, after);
+    let (old_table, table, only) = (names.old, names.new, names.only);
     let mut adopted = HashSet::new();
-    for old in gone(before, after).filter(|old| !old.inherited) {
-        let sql = format!("ALTER TABLE {old_table} DROP CONSTRAINT {}", ident(&old.name));
+    let index_of = |it: &Constraint| new_indexes.iter().find(|index| index.constraint == Some(it.oid));
+    for old in gone(before, after).filter(|old| !old.inherited || names.heir) {
+        let sql = format!("ALTER TABLE {only}{old_table} DROP CONSTRAINT {}", ident(&old.name));
         out.push_of(dropping, kind, Effect::Remove, sql);
     }
     for new in after {
         let name = ident(&new.name);
         match old_of(before, new) {
             Some(old) => {
-                if old.name != new.name && !new.inherited {
+                // A condition gets its new name with the parent's; a key of a partition has one of its own.
+                let has_own_name = !new.inherited || new.references.is_some() || index_of(new).is_some();
+                if old.name != new.name && has_own_name {
                     let sql = format!("ALTER TABLE {table} RENAME CONSTRAINT {} TO {name}", ident(&old.name));
                     out.push_of(Step::Names, kind, Effect::Alter, sql);
                 }
-                if new.valid && !old.valid {
+                if new.enforced != old.enforced {
+                    let not = if new.enforced { "" } else { "NOT " };
+                    let sql = format!("ALTER TABLE {table} ALTER CONSTRAINT {name} {not}ENFORCED");
+                    out.push_of(adding, kind, Effect::Alter, sql);
+                } else if new.valid && !old.valid {
                     let sql = format!("ALTER TABLE {table} VALIDATE CONSTRAINT {name}");
                     out.push_of(adding, kind, Effect::Alter, sql);
                 }
@@ -193,7 +233,7 @@ pub(super) fn constraints(
             }
             None if new.inherited => {}
             None => {
-                let index = new_indexes.iter().find(|index| index.constraint == Some(new.oid));
+                let index = index_of(new);
                 let there = index.and_then(|index| old_indexes.iter().find(|old| old.oid == index.oid));
                 let sql = match (index, there) {
                     (Some(_), Some(old)) => {
@@ -206,6 +246,10 @@ pub(super) fn constraints(
                             ident(&old.name)
                         )
                     }
+                    // A key that partitions do not have yet.
+                    (Some(index), None) if !index.valid => {
+                        format!("ALTER TABLE ONLY {table} ADD CONSTRAINT {name} {}", new.definition)
+                    }
                     _ => format!("ALTER TABLE {table} ADD CONSTRAINT {name} {}", new.definition),
                 };
                 out.push_of(adding, kind, Effect::Create, sql);
@@ -217,9 +261,10 @@ pub(super) fn constraints(
     adopted
 }
 
-/// What Postgres prints last of all, but for NOT VALID.
+/// What Postgres prints last of all, but for NOT VALID and NOT ENFORCED.
 fn timing(definition: &str) -> &'static str {
-    let definition = definition.strip_suffix(" NOT VALID").unwrap_or(definition);
+    let end = [" NOT VALID", " NOT ENFORCED"].into_iter().find_map(|end| definition.strip_suffix(end));
+    let definition = end.unwrap_or(definition);
     if definition.ends_with(" DEFERRABLE INITIALLY DEFERRED") {
         " DEFERRABLE INITIALLY DEFERRED"
     } else if definition.ends_with(" DEFERRABLE") {
@@ -237,179 +282,4 @@ fn deferrability(old: &Constraint, new: &Constraint) -> Option<&'static str> {
         " DEFERRABLE" => "DEFERRABLE INITIALLY IMMEDIATE",
         _ => "DEFERRABLE INITIALLY DEFERRED",
     })
-}
-
-fn enabling(enabled: Option<&str>) -> &'static str {
-    match enabled {
-        Some("D") => "DISABLE",
-        Some("R") => "ENABLE REPLICA",
-        Some("A") => "ENABLE ALWAYS",
-        _ => "ENABLE",
-    }
-}
-
-/// Triggers of a table or view.
-pub(super) fn triggers(
-    (old_on, on): (&str, &str),
-    what: &str,
-    before: &[Trigger],
-    after: &[Trigger],
-    out: &mut Out<'_>,
-) {
-    let kind = Kind::Trigger;
-    for old in gone(before, after) {
-        let sql = format!("DROP TRIGGER {} ON {old_on}", ident(&old.name));
-        out.push_of(Step::DropAttached, kind, Effect::Remove, sql);
-    }
-    for new in after {
-        let old = old_of(before, new);
-        let name = ident(&new.name);
-        if let Some(old) = old.filter(|old| old.name != new.name) {
-            let sql = format!("ALTER TRIGGER {} ON {on} RENAME TO {name}", ident(&old.name));
-            out.push_of(Step::Names, kind, Effect::Alter, sql);
-        }
-        if old.is_none_or(|old| old.definition != new.definition) {
-            let replaced = new.definition.strip_prefix("CREATE TRIGGER ");
-            match (old, replaced) {
-                (Some(_), Some(rest)) => {
-                    let sql = format!("CREATE OR REPLACE TRIGGER {rest}");
-                    out.push_of(Step::Attached, kind, Effect::Alter, sql);
-                }
-                // A constraint trigger cannot be replaced.
-                (Some(_), None) => {
-                    let sql = format!("DROP TRIGGER {name} ON {on}");
-                    out.push_of(Step::Attached, kind, Effect::Remove, sql);
-                    out.push_of(Step::Attached, kind, Effect::Create, new.definition.clone());
-                }
-                (None, _) => out.push_of(Step::Attached, kind, Effect::Create, new.definition.clone()),
-            }
-        }
-        if old.and_then(|old| old.enabled.as_deref()) != new.enabled.as_deref() && what == "TABLE" {
-            let sql = format!("ALTER TABLE {on} {} TRIGGER {name}", enabling(new.enabled.as_deref()));
-            out.push_of(Step::Rest, kind, Effect::Alter, sql);
-        }
-        let old_comment = old.and_then(|old| old.comment.as_deref());
-        comment(&format!("TRIGGER {name} ON {on}"), old_comment, new.comment.as_deref(), out);
-    }
-}
-
-/// Rules of a table or view.
-pub(super) fn rules((old_on, on): (&str, &str), before: &[Rule], after: &[Rule], out: &mut Out<'_>) {
-    let kind = Kind::Rule;
-    for old in gone(before, after) {
-        let sql = format!("DROP RULE {} ON {old_on}", ident(&old.name));
-        out.push_of(Step::DropAttached, kind, Effect::Remove, sql);
-    }
-    for new in after {
-        let old = old_of(before, new);
-        let name = ident(&new.name);
-        if let Some(old) = old.filter(|old| old.name != new.name) {
-            let sql = format!("ALTER RULE {} ON {on} RENAME TO {name}", ident(&old.name));
-            out.push_of(Step::Names, kind, Effect::Alter, sql);
-        }
-        if old.is_none_or(|old| old.definition != new.definition) {
-            let rest =
-                new.definition.strip_prefix("CREATE ").unwrap_or(&new.definition).trim_end_matches(';');
-            let effect = if old.is_some() { Effect::Alter } else { Effect::Create };
-            out.push_of(Step::Attached, kind, effect, format!("CREATE OR REPLACE {rest}"));
-        }
-        if old.and_then(|old| old.enabled.as_deref()) != new.enabled.as_deref() {
-            let sql = format!("ALTER TABLE {on} {} RULE {name}", enabling(new.enabled.as_deref()));
-            out.push_of(Step::Rest, kind, Effect::Alter, sql);
-        }
-        let old_comment = old.and_then(|old| old.comment.as_deref());
-        comment(&format!("RULE {name} ON {on}"), old_comment, new.comment.as_deref(), out);
-    }
-}
-
-/// Row security policies of a table.
-pub(super) fn policies((old_on, on): (&str, &str), before: &[Policy], after: &[Policy], out: &mut Out<'_>) {
-    let kind = Kind::Policy;
-    let roles = |policy: &Policy| {
-        let each =
-            policy.roles.iter().map(|role| if role == "public" { "PUBLIC".to_owned() } else { ident(role) });
-        each.collect::<Vec<_>>().join(", ")
-    };
-    let conditions = |policy: &Policy| {
-        let using = policy.using.as_ref().map(|using| format!(" USING ({using})")).unwrap_or_default();
-        let check = policy.check.as_ref().map(|check| format!(" WITH CHECK ({check})")).unwrap_or_default();
-        using + &check
-    };
-    for old in gone(before, after) {
-        let sql = format!("DROP POLICY {} ON {old_on}", ident(&old.name));
-        out.push_of(Step::DropAttached, kind, Effect::Remove, sql);
-    }
-    for new in after {
-        let name = ident(&new.name);
-        let create = || {
-            let restrictive = if new.restrictive { " AS RESTRICTIVE" } else { "" };
-            let command = match new.command.as_str() {
-                "r" => "SELECT",
-                "a" => "INSERT",
-                "w" => "UPDATE",
-                "d" => "DELETE",
-                _ => "ALL",
-            };
-            format!(
-                "CREATE POLICY {name} ON {on}{restrictive} FOR {command} TO {}{}",
-                roles(new),
-                conditions(new)
-            )
-        };
-        let old = before.iter().find(|old| old.oid == new.oid);
-        match old {
-            None => out.push_of(Step::Attached, kind, Effect::Create, create()),
-            Some(old) => {
-                if old.name != new.name {
-                    let sql = format!("ALTER POLICY {} ON {on} RENAME TO {name}", ident(&old.name));
-                    out.push_of(Step::Names, kind, Effect::Alter, sql);
-                }
-                if old.roles != new.roles || old.using != new.using || old.check != new.check {
-                    let sql = format!("ALTER POLICY {name} ON {on} TO {}{}", roles(new), conditions(new));
-                    out.push_of(Step::Attached, kind, Effect::Alter, sql);
-                }
-            }
-        }
-        let old_comment = old.and_then(|old| old.comment.as_deref());
-        comment(&format!("POLICY {name} ON {on}"), old_comment, new.comment.as_deref(), out);
-    }
-}
-
-/// Extended statistics of a table.
-pub(super) fn statistics(before: &[Statistics], after: &[Statistics], out: &mut Out<'_>) {
-    let kind = Kind::Statistics;
-    for old in gone(before, after) {
-        let sql = format!("DROP STATISTICS {}", Name::new(&old.schema, &old.name));
-        out.push_of(Step::DropParts, kind, Effect::Remove, sql);
-    }
-    for new in after {
-        let name = Name::new(&new.schema, &new.name);
-        let old = before.iter().find(|old| old.oid == new.oid);
-        match old {
-            None => out.push_of(Step::Attached, kind, Effect::Create, new.definition.clone()),
-            Some(old) => {
-                let mut old_name = Name::new(&old.schema, &old.name);
-                if old_name.schema != name.schema {
-                    let sql = format!("ALTER STATISTICS {old_name} SET SCHEMA {}", ident(&new.schema));
-                    out.push_of(Step::Names, kind, Effect::Alter, sql);
-                    old_name.schema.clone_from(&new.schema);
-                }
-                if old.name != new.name {
-                    let sql = format!("ALTER STATISTICS {old_name} RENAME TO {}", ident(&new.name));
-                    out.push_of(Step::Names, kind, Effect::Alter, sql);
-                }
-            }
-        }
-        if old.and_then(|old| old.target) != new.target {
-            let target = new.target.unwrap_or(-1);
-            out.push_of(
-                Step::Rest,
-                kind,
-                Effect::Alter,
-                format!("ALTER STATISTICS {name} SET STATISTICS {target}"),
-            );
-        }
-        let old_comment = old.and_then(|old| old.comment.as_deref());
-        comment(&format!("STATISTICS {name}"), old_comment, new.comment.as_deref(), out);
-    }
 }

@@ -1,12 +1,12 @@
-//! The statements of tables and their columns.
+//! The statements of tables.
 
 use std::collections::BTreeMap;
 
 use super::context::Context;
 use super::objects::{comment, rename_among};
-use super::{Out, Step, parts};
-use crate::document::{Column, Constraint, IdentitySequence, Oid, Table};
-use crate::name::{Name, ident, nullable};
+use super::{Out, Step, attached, column, parts};
+use crate::document::{Constraint, Oid, Table};
+use crate::name::{Name, ident};
 use crate::statement::{Effect, Kind};
 
 /// What is known of the rows that a table had.
@@ -18,72 +18,40 @@ pub(super) struct Rows<'a> {
     pub(super) none: bool,
 }
 
-/// Storage by its letter.
-fn storage(letter: &str) -> &'static str {
-    match letter {
-        "p" => "PLAIN",
-        "e" => "EXTERNAL",
-        "m" => "MAIN",
-        "x" => "EXTENDED",
-        _ => "DEFAULT",
-    }
-}
-
-fn compression(letter: Option<&str>) -> &'static str {
-    match letter {
-        Some("p") => "pglz",
-        Some("l") => "lz4",
-        _ => "default",
-    }
-}
-
-fn always(identity: &str) -> &'static str {
-    if identity == "a" { "ALWAYS" } else { "BY DEFAULT" }
-}
-
-fn collate(column: &Column) -> String {
-    column.collation.as_ref().map(|collation| format!(" COLLATE {collation}")).unwrap_or_default()
-}
-
-/// What the sequence of an identity column is like, in parentheses. Its name is given where it is new.
-fn sequence(schema: &str, it: &IdentitySequence, named: bool) -> String {
-    let name = if named { format!("SEQUENCE NAME {} ", Name::new(schema, &it.name)) } else { String::new() };
-    format!(
-        "({name}INCREMENT BY {} MINVALUE {} MAXVALUE {} START WITH {} CACHE {} {}CYCLE)",
-        it.increment,
-        it.minimum,
-        it.maximum,
-        it.start,
-        it.cache,
-        if it.cycle { "" } else { "NO " }
-    )
-}
-
-/// A column as CREATE TABLE and ADD COLUMN want it.
-fn definition(schema: &str, it: &Column) -> String {
-    let mut sql = format!("{} {}", ident(&it.name), it.type_name);
-    if let Some(letter) = &it.compression {
-        sql += &format!(" COMPRESSION {}", compression(Some(letter)));
-    }
-    sql += &collate(it);
-    match (it.generated_kind.as_str(), &it.default) {
-        ("", Some(default)) => sql += &format!(" DEFAULT {default}"),
-        ("v", Some(expression)) => sql += &format!(" GENERATED ALWAYS AS ({expression}) VIRTUAL"),
-        (_, Some(expression)) => sql += &format!(" GENERATED ALWAYS AS ({expression}) STORED"),
-        (_, None) => {}
-    }
-    if !it.identity.is_empty() {
-        let options = it.identity_sequence.as_ref().map(|it| sequence(schema, it, true)).unwrap_or_default();
-        sql += &format!(" GENERATED {} AS IDENTITY {options}", always(&it.identity));
-    }
-    if !it.nullable {
-        sql += " NOT NULL";
-    }
-    sql
-}
-
 /// A table that is new.
-pub(super) fn make(after: &Table, out: &mut Out<'_>) {
+pub(super) fn make(after: &Table, context: &Context, out: &mut Out<'_>) {
+    let (Some(parent), Some(bound)) = (&after.partition_of, &after.partition_bound) else {
+        return make_itself(after, context, out);
+    };
+    // One of a table that is there gets what Postgres gives it, as on the source.
+    if !context.makes(parent.oid) {
+        return make_itself(after, context, out);
+    }
+    // Else its columns may have an order of their own, and its keys and indexes have names of their own.
+    make_itself(&alone(after), context, out);
+    let sql = format!("ALTER TABLE {} ATTACH PARTITION {} {bound}", parent.full_name(), after.full_name());
+    out.push(Step::Attach, Effect::Alter, sql);
+}
+
+/// A partition before it was one.
+fn alone(partition: &Table) -> Table {
+    let mut table = Table { partition_of: None, partition_bound: None, ..partition.clone() };
+    for column in &mut table.columns {
+        column.inherited = false;
+        if let Some(not_null) = &mut column.not_null {
+            not_null.inherited = false;
+        }
+        // A partition's identity is its parent's.
+        if column.identity_sequence.is_none() {
+            column.identity.clear();
+        }
+    }
+    table.constraints.iter_mut().chain(&mut table.foreign_keys).for_each(|it| it.inherited = false);
+    table.indexes.iter_mut().for_each(|it| it.parent = None);
+    table
+}
+
+fn make_itself(after: &Table, context: &Context, out: &mut Out<'_>) {
     let name = after.full_name();
     let unlogged = if after.unlogged { "UNLOGGED " } else { "" };
     let mut elements: Vec<String> = Vec::new();
@@ -91,8 +59,9 @@ pub(super) fn make(after: &Table, out: &mut Out<'_>) {
     let typed = after.of_type.is_some();
     if !is_partition && !typed {
         elements
-            .extend(after.columns.iter().filter(|it| !it.inherited).map(|it| definition(&after.schema, it)));
+            .extend(after.columns.iter().filter(|it| !it.inherited).map(|it| column::definition(after, it)));
     }
+    elements.extend(after.columns.iter().filter_map(|it| column::own_not_null(after, it)));
     for constraint in after.constraints.iter().filter(|it| !it.inherited && it.valid) {
         elements.push(format!("CONSTRAINT {} {}", ident(&constraint.name), constraint.definition));
     }
@@ -126,25 +95,10 @@ pub(super) fn make(after: &Table, out: &mut Out<'_>) {
         sql += &format!(" WITH ({})", parts::options(&options));
     }
     out.push(Step::Make, Effect::Create, sql);
-    for column in &after.columns {
-        // What a parent or a type does not tell.
-        if column.inherited || typed || is_partition {
-            inherited_column(&name, column, out);
-        }
-        attributes(&name, None, column, out);
+    for it in &after.columns {
+        column::finish(after, it, context, out);
     }
-    finish(None, after, out);
-}
-
-/// What a table may have of its own on a column that comes from elsewhere.
-fn inherited_column(table: &Name, it: &Column, out: &mut Out<'_>) {
-    let head = format!("ALTER TABLE {table} ALTER COLUMN {}", ident(&it.name));
-    if let (Some(default), "") = (&it.default, it.generated_kind.as_str()) {
-        out.push_of(Step::Make, Kind::Column, Effect::Alter, format!("{head} SET DEFAULT {default}"));
-    }
-    if !it.nullable && it.identity.is_empty() {
-        out.push_of(Step::Make, Kind::Column, Effect::Alter, format!("{head} SET NOT NULL"));
-    }
+    finish(None, after, context, out);
 }
 
 /// A table that is gone, and what goes with it.
@@ -157,6 +111,12 @@ pub(super) fn remove(before: &Table, context: &Context, out: &mut Out<'_>) {
             out.push_of(Step::DropForeignKeys, Kind::Constraint, Effect::Remove, sql);
         }
     }
+    // And rules and policies to tables and functions that go with it.
+    if context.removed.len() > 1 {
+        let on = name.to_string();
+        attached::rules((&on, &on), &before.rules, &[], out);
+        attached::policies((&on, &on), &before.policies, &[], out);
+    }
     out.push(Step::DropTables, Effect::Destroy, format!("DROP TABLE {name}"));
 }
 
@@ -166,7 +126,7 @@ pub(super) fn change(before: &Table, after: &Table, rows: Rows<'_>, context: &Co
     let old_name = context.was(&before.schema, &before.name);
     rename_among("TABLE", after.oid, &old_name, &name, context, out);
     partition(&old_name, before, after, out);
-    columns(&old_name, before, after, rows, out);
+    column::change_all((&old_name, &name), (before, after), rows, context, out);
     if before.unlogged != after.unlogged {
         let logged = if after.unlogged { "UNLOGGED" } else { "LOGGED" };
         out.push(Step::Make, Effect::Alter, format!("ALTER TABLE {name} SET {logged}"));
@@ -183,15 +143,8 @@ pub(super) fn change(before: &Table, after: &Table, rows: Rows<'_>, context: &Co
         _ => {}
     }
     parts::change_options(&format!("TABLE {name}"), &before.options, &after.options, out);
-    let toast =
-        |options: &[String]| options.iter().map(|option| format!("toast.{option}")).collect::<Vec<_>>();
-    parts::change_options(
-        &format!("TABLE {name}"),
-        &toast(&before.toast_options),
-        &toast(&after.toast_options),
-        out,
-    );
-    finish(Some((before, &old_name)), after, out);
+    parts::change_toast_options(&format!("TABLE {name}"), &before.toast_options, &after.toast_options, out);
+    finish(Some((before, &old_name)), after, context, out);
 }
 
 /// Parents come and go.
@@ -223,219 +176,15 @@ fn partition(old_name: &Name, before: &Table, after: &Table, out: &mut Out<'_>) 
     }
 }
 
-fn columns(old_name: &Name, before: &Table, after: &Table, rows: Rows<'_>, out: &mut Out<'_>) {
-    let name = after.full_name();
-    let kind = Kind::Column;
-    for old in before.columns.iter().filter(|old| !after.columns.iter().any(|new| new.attnum == old.attnum)) {
-        if !old.inherited {
-            let sql = format!("ALTER TABLE {old_name} DROP COLUMN {}", ident(&old.name));
-            out.push_of(Step::DropColumns, kind, Effect::Destroy, sql);
-        }
-    }
-    for new in &after.columns {
-        let Some(old) = before.columns.iter().find(|old| old.attnum == new.attnum) else {
-            if !new.inherited {
-                add(&name, &after.schema, new, rows.missing.get(&new.attnum), out);
-            }
-            attributes(&name, None, new, out);
-            continue;
-        };
-        if old.name != new.name && !new.inherited {
-            rename_column(&name, before, old, new, out);
-        }
-        column((old_name, &name), &after.schema, (old, new), rows, out);
-        attributes(&name, Some(old), new, out);
-    }
-}
-
-/// A column that gets another name, by way of one of its own where another column has that name still.
-fn rename_column(table: &Name, before: &Table, old: &Column, new: &Column, out: &mut Out<'_>) {
-    let mut rename = |step, from: &str, to: &str| {
-        let sql = format!("ALTER TABLE {table} RENAME COLUMN {} TO {}", ident(from), ident(to));
-        out.push_of(step, Kind::Column, Effect::Alter, sql);
-    };
-    if before.columns.iter().all(|other| other.name != new.name) {
-        return rename(Step::Names, &old.name, &new.name);
-    }
-    let between = format!("pgstream_aside_{}", old.attnum);
-    rename(Step::Names, &old.name, &between);
-    // After the names of all columns of the table.
-    rename(Step::Columns, &between, &new.name);
-}
-
-/// A column that is new. What the rows that were there got is told by the source: a default like `now()` would give them
-/// another value now.
-fn add(table: &Name, schema: &str, new: &Column, missing: Option<&Option<String>>, out: &mut Out<'_>) {
-    let kind = Kind::Column;
-    let Some(missing) = missing else {
-        let sql = format!("ALTER TABLE {table} ADD COLUMN {}", definition(schema, new));
-        out.push_of(Step::Make, kind, Effect::Create, sql);
-        return;
-    };
-    let value = format!("{}::{}", nullable(missing.as_deref()), new.type_name);
-    let first = Column { default: Some(value), ..new.clone() };
-    let sql = format!("ALTER TABLE {table} ADD COLUMN {}", definition(schema, &first));
-    out.push_of(Step::Make, kind, Effect::Create, sql);
-    let label = ident(&new.name);
-    let action =
-        new.default.as_ref().map_or("DROP DEFAULT".to_owned(), |default| format!("SET DEFAULT {default}"));
-    out.push_of(
-        Step::Make,
-        kind,
-        Effect::Alter,
-        format!("ALTER TABLE {table} ALTER COLUMN {label} {action}"),
-    );
-}
-
-/// A type that was renamed is the same type.
-pub(super) fn is_retyped(old: &Column, new: &Column) -> bool {
-    (old.type_oid, old.type_modifier, &old.collation) != (new.type_oid, new.type_modifier, &new.collation)
-}
-
-/// A column that is there: type, default, generation, identity, NOT NULL, in the order in which they may depend on each
-/// other.
-fn column(
-    (old_table, table): (&Name, &Name),
-    schema: &str,
-    (old, new): (&Column, &Column),
-    rows: Rows<'_>,
-    out: &mut Out<'_>,
-) {
-    let head = format!("ALTER TABLE {table} ALTER COLUMN {}", ident(&new.name));
-    let old_head = format!("ALTER TABLE {old_table} ALTER COLUMN {}", ident(&old.name));
-    let mut alter = |step, action: String| {
-        let head = if step == Step::Loosen { &old_head } else { &head };
-        out.push_of(step, Kind::Column, Effect::Alter, format!("{head} {action}"));
-    };
-    let retyped = is_retyped(old, new) && !new.inherited;
-    // The same expression reads differently when something in it was renamed.
-    let same_default =
-        old.default == new.default || (old.default_oid == new.default_oid && old.default_oid.is_some());
-    let (was_generated, is_generated) = (!old.generated_kind.is_empty(), !new.generated_kind.is_empty());
-    if was_generated && !is_generated {
-        alter(Step::Loosen, "DROP EXPRESSION".to_owned());
-    }
-    let had_default = old.default.is_some() && !was_generated;
-    let has_default = new.default.is_some() && !is_generated;
-    // A default may not fit the new type, and what it calls may be gone.
-    let moves_default = had_default && (!has_default || (retyped && !same_default));
-    if moves_default {
-        alter(Step::Loosen, "DROP DEFAULT".to_owned());
-    }
-    if !old.identity.is_empty() && new.identity.is_empty() {
-        alter(Step::Loosen, "DROP IDENTITY".to_owned());
-    }
-    if retyped {
-        // Every value has a text, and of no value it does not matter which.
-        let by_text = if rows.none {
-            format!(" USING {}::text::{}", ident(&new.name), new.type_name)
-        } else {
-            String::new()
-        };
-        alter(Step::Make, format!("TYPE {}{}{by_text}", new.type_name, collate(new)));
-    }
-    if is_generated && !same_default && was_generated && !new.inherited {
-        // Postgres 17 and later.
-        alter(Step::Make, format!("SET EXPRESSION AS ({})", new.default.as_deref().unwrap_or_default()));
-    }
-    if has_default && (!same_default || was_generated || moves_default) {
-        alter(Step::Make, format!("SET DEFAULT {}", new.default.as_deref().unwrap_or_default()));
-    }
-    if old.nullable != new.nullable && new.identity.is_empty() {
-        alter(Step::Make, format!("{} NOT NULL", if new.nullable { "DROP" } else { "SET" }));
-    }
-    if let Some(it) = &new.identity_sequence {
-        if old.identity.is_empty() {
-            if old.nullable {
-                alter(Step::Make, "SET NOT NULL".to_owned());
-            }
-            alter(
-                Step::Make,
-                format!("ADD GENERATED {} AS IDENTITY {}", always(&new.identity), sequence(schema, it, true)),
-            );
-        } else {
-            if old.identity != new.identity {
-                alter(Step::Make, format!("SET GENERATED {}", always(&new.identity)));
-            }
-            if let Some(was) = old.identity_sequence.as_ref().filter(|was| *was != it) {
-                let settings = [
-                    (was.increment != it.increment).then(|| format!("SET INCREMENT BY {}", it.increment)),
-                    (was.minimum != it.minimum).then(|| format!("SET MINVALUE {}", it.minimum)),
-                    (was.maximum != it.maximum).then(|| format!("SET MAXVALUE {}", it.maximum)),
-                    (was.start != it.start).then(|| format!("SET START WITH {}", it.start)),
-                    (was.cache != it.cache).then(|| format!("SET CACHE {}", it.cache)),
-                    (was.cycle != it.cycle)
-                        .then(|| format!("SET {}CYCLE", if it.cycle { "" } else { "NO " })),
-                ];
-                let settings: Vec<String> = settings.into_iter().flatten().collect();
-                if !settings.is_empty() {
-                    alter(Step::Make, settings.join(" "));
-                }
-                if was.name != it.name {
-                    let sql = format!(
-                        "ALTER SEQUENCE {} RENAME TO {}",
-                        Name::new(schema, &was.name),
-                        ident(&it.name)
-                    );
-                    out.push_of(Step::Names, Kind::Sequence, Effect::Alter, sql);
-                }
-            }
-        }
-    }
-}
-
-/// What a column has that CREATE TABLE does not tell.
-fn attributes(table: &Name, old: Option<&Column>, new: &Column, out: &mut Out<'_>) {
-    let label = ident(&new.name);
-    let mut alter = |action: String| {
-        let sql = format!("ALTER TABLE {table} ALTER COLUMN {label} {action}");
-        out.push_of(Step::Rest, Kind::Column, Effect::Alter, sql);
-    };
-    let retyped = old.is_some_and(|old| is_retyped(old, new));
-    let old_storage = old.and_then(|old| old.storage.as_deref());
-    if old_storage != new.storage.as_deref() || (retyped && new.storage.is_some()) {
-        match &new.storage {
-            Some(letter) => alter(format!("SET STORAGE {}", storage(letter))),
-            // Postgres 16 has DEFAULT; before, a type that takes storage at all is EXTENDED.
-            None => alter("SET STORAGE EXTENDED".to_owned()),
-        }
-    }
-    if let Some(old) = old
-        && old.compression != new.compression
-    {
-        alter(format!("SET COMPRESSION {}", compression(new.compression.as_deref())));
-    }
-    if old.and_then(|old| old.statistics) != new.statistics {
-        alter(format!("SET STATISTICS {}", new.statistics.unwrap_or(-1)));
-    }
-    let old_options = old.map(|old| old.options.as_slice()).unwrap_or_default();
-    if old_options != new.options {
-        let key = |option: &String| option.split('=').next().unwrap_or_default().to_owned();
-        let gone: Vec<String> = old_options
-            .iter()
-            .map(key)
-            .filter(|name| !new.options.iter().any(|it| key(it) == *name))
-            .collect();
-        if !gone.is_empty() {
-            alter(format!("RESET ({})", gone.join(", ")));
-        }
-        if !new.options.is_empty() {
-            alter(format!("SET ({})", parts::options(&new.options)));
-        }
-    }
-    let old_comment = old.and_then(|old| old.metadata.as_deref());
-    comment(&format!("COLUMN {table}.{label}"), old_comment, new.metadata.as_deref(), out);
-}
-
 /// What hangs on a table.
-fn finish(before: Option<(&Table, &Name)>, after: &Table, out: &mut Out<'_>) {
+fn finish(before: Option<(&Table, &Name)>, after: &Table, context: &Context, out: &mut Out<'_>) {
     let (before, old_name) = before.unzip();
     let new_name = after.full_name();
     let names = (old_name.unwrap_or(&new_name), &new_name);
     let texts = (names.0.to_string(), new_name.to_string());
     let name = &texts.1;
     let on = (texts.0.as_str(), texts.1.as_str());
-    let empty = Table::empty();
+    let empty = Table::default();
     let old = before.unwrap_or(&empty);
     // Those of a new table were made with it.
     let with_table: Vec<_> = after
@@ -445,25 +194,32 @@ fn finish(before: Option<(&Table, &Name)>, after: &Table, out: &mut Out<'_>) {
         .map(|it| Constraint { comment: None, ..it.clone() })
         .collect();
     let old_constraints = if before.is_some() { &old.constraints } else { &with_table };
+    let names_of_parts = parts::Names {
+        old: names.0,
+        new: names.1,
+        only: context.only(after.oid),
+        heir: !old.inherits.is_empty(),
+    };
     let adopted = parts::constraints(
-        names,
+        &names_of_parts,
         (old_constraints, &old.indexes),
         (&after.constraints, &after.indexes),
         (Step::DropParts, Step::Parts),
         out,
     );
     parts::constraints(
-        names,
+        &names_of_parts,
         (&old.foreign_keys, &[]),
         (&after.foreign_keys, &[]),
         (Step::DropForeignKeys, Step::ForeignKeys),
         out,
     );
     parts::indexes(names, &old.indexes, &after.indexes, &adopted, out);
-    parts::statistics(&old.statistics, &after.statistics, out);
-    parts::triggers(on, "TABLE", &old.triggers, &after.triggers, out);
-    parts::rules(on, &old.rules, &after.rules, out);
-    parts::policies(on, &old.policies, &after.policies, out);
+    attached::statistics(&old.statistics, &after.statistics, out);
+    attached::triggers(on, "TABLE", &old.triggers, &after.triggers, context.only(after.oid), out);
+    attached::parent_triggers(name, &old.parent_triggers, &after.parent_triggers, out);
+    attached::rules(on, &old.rules, &after.rules, out);
+    attached::policies(on, &old.policies, &after.policies, out);
     if old.row_security != after.row_security {
         let action = if after.row_security { "ENABLE" } else { "DISABLE" };
         out.push(Step::Rest, Effect::Alter, format!("ALTER TABLE {name} {action} ROW LEVEL SECURITY"));
@@ -487,40 +243,4 @@ fn finish(before: Option<(&Table, &Name)>, after: &Table, out: &mut Out<'_>) {
         out.push(Step::Rest, Effect::Alter, format!("ALTER TABLE {name} REPLICA IDENTITY {identity}"));
     }
     comment(&format!("TABLE {name}"), old.comment.as_deref(), after.comment.as_deref(), out);
-}
-
-impl Table {
-    /// What a new table is compared with.
-    fn empty() -> Self {
-        Self {
-            oid: Oid(0),
-            pgstream_id: None,
-            schema: String::new(),
-            name: String::new(),
-            columns: Vec::new(),
-            primary_key_columns: Vec::new(),
-            indexes: Vec::new(),
-            constraints: Vec::new(),
-            foreign_keys: Vec::new(),
-            owner: None,
-            acl: None,
-            comment: None,
-            unlogged: false,
-            options: Vec::new(),
-            toast_options: Vec::new(),
-            access_method: None,
-            of_type: None,
-            replica_identity: None,
-            row_security: false,
-            force_row_security: false,
-            partition_by: None,
-            partition_of: None,
-            partition_bound: None,
-            inherits: Vec::new(),
-            triggers: Vec::new(),
-            policies: Vec::new(),
-            rules: Vec::new(),
-            statistics: Vec::new(),
-        }
-    }
 }

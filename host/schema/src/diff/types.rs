@@ -3,7 +3,7 @@
 use super::context::Context;
 use super::objects::{aside, comment, rename_among};
 use super::{Out, Step};
-use crate::document::{Attribute, Constraint, Label, Type, TypeKind};
+use crate::document::{Attribute, Constraint, Label, NotNull, Type, TypeKind};
 use crate::name::{Name, ident, literal};
 use crate::statement::Effect;
 
@@ -36,12 +36,16 @@ pub(super) fn make(after: &Type, out: &mut Out<'_>) {
             let attributes: Vec<String> = attributes.iter().map(attribute).collect();
             format!("CREATE TYPE {name} AS ({})", attributes.join(", "))
         }
-        TypeKind::Domain { base, nullable, default, collation, constraints } => {
+        TypeKind::Domain { base, nullable, default, collation, constraints, not_null } => {
             let mut sql = format!("CREATE DOMAIN {name} AS {base}{}", collate(collation.as_ref()));
             if let Some(default) = default {
                 sql += &format!(" DEFAULT {default}");
             }
             if !nullable {
+                sql += &not_null
+                    .as_ref()
+                    .map(|it| format!(" CONSTRAINT {}", ident(&it.name)))
+                    .unwrap_or_default();
                 sql += " NOT NULL";
             }
             for constraint in constraints.iter().filter(|constraint| constraint.valid) {
@@ -49,7 +53,15 @@ pub(super) fn make(after: &Type, out: &mut Out<'_>) {
             }
             sql
         }
-        TypeKind::Range { subtype, subtype_opclass, collation, canonical, subtype_diff, multirange } => {
+        TypeKind::Range {
+            subtype,
+            subtype_opclass,
+            collation,
+            canonical,
+            subtype_diff,
+            multirange,
+            multirange_schema,
+        } => {
             let mut options = vec![format!("SUBTYPE = {subtype}")];
             let pairs = [
                 ("SUBTYPE_OPCLASS", subtype_opclass),
@@ -59,12 +71,15 @@ pub(super) fn make(after: &Type, out: &mut Out<'_>) {
             ];
             options
                 .extend(pairs.iter().filter_map(|(key, value)| Some(format!("{key} = {}", value.as_ref()?))));
-            options.push(format!("MULTIRANGE_TYPE_NAME = {}", Name::new(&after.schema, multirange)));
+            options.push(format!(
+                "MULTIRANGE_TYPE_NAME = {}",
+                Name::new(multirange_schema.as_ref().unwrap_or(&after.schema), multirange)
+            ));
             format!("CREATE TYPE {name} AS RANGE ({})", options.join(", "))
         }
     };
     out.push(Step::Make, Effect::Create, sql);
-    if let TypeKind::Domain { constraints, .. } = &after.kind {
+    if let TypeKind::Domain { constraints, not_null, .. } = &after.kind {
         for constraint in constraints.iter().filter(|constraint| !constraint.valid) {
             let (label, definition) = (ident(&constraint.name), &constraint.definition);
             out.push(
@@ -74,6 +89,7 @@ pub(super) fn make(after: &Type, out: &mut Out<'_>) {
             );
         }
         domain_comments(&name, &[], constraints, out);
+        not_null_comment(&name, None, not_null.as_ref(), out);
     }
     if let TypeKind::Composite { attributes } = &after.kind {
         attribute_comments(&name, &[], attributes, out);
@@ -84,13 +100,17 @@ pub(super) fn make(after: &Type, out: &mut Out<'_>) {
 /// A type that is gone. Columns leave it late, so it goes later, and gives its name up if another needs it.
 pub(super) fn remove(before: &Type, context: &Context, out: &mut Out<'_>) {
     let mut name = context.was(&before.schema, &before.name);
+    // One that is made of what goes goes before that.
+    if before.needs.iter().any(|needed| context.removed_rest.contains(needed)) {
+        return out.push(Step::DropTables, Effect::Remove, format!("DROP {} {name}", what(before)));
+    }
     if context.will_be_anothers(&name, before.oid) {
         let between = aside(before.oid, &name);
         let sql = format!("ALTER {} {name} RENAME TO {}", what(before), ident(&between.name));
         out.push(Step::Aside, Effect::Alter, sql);
         name = between;
     }
-    out.push(Step::DropTypes, Effect::Remove, format!("DROP TYPE {name}"));
+    out.push(Step::DropTypes, Effect::Remove, format!("DROP {} {name}", what(before)));
 }
 
 /// A type that is there.
@@ -104,8 +124,14 @@ pub(super) fn change(before: &Type, after: &Type, context: &Context, out: &mut O
             attributes(&name, old, new, out);
         }
         (
-            TypeKind::Domain { nullable: was_nullable, default: old_default, constraints: old, .. },
-            TypeKind::Domain { nullable, default, constraints: new, .. },
+            TypeKind::Domain {
+                nullable: was_nullable,
+                default: old_default,
+                constraints: old,
+                not_null: old_not_null,
+                ..
+            },
+            TypeKind::Domain { nullable, default, constraints: new, not_null, .. },
         ) => {
             if old_default != default {
                 let action = default
@@ -114,9 +140,22 @@ pub(super) fn change(before: &Type, after: &Type, context: &Context, out: &mut O
                 out.push(Step::Make, Effect::Alter, format!("ALTER DOMAIN {name} {action}"));
             }
             if was_nullable != nullable {
-                let action = if *nullable { "DROP" } else { "SET" };
-                out.push(Step::Parts, Effect::Alter, format!("ALTER DOMAIN {name} {action} NOT NULL"));
+                let default_name = format!("{}_not_null", after.name);
+                let action = match not_null.as_ref().filter(|it| it.name != default_name) {
+                    _ if *nullable => "DROP NOT NULL".to_owned(),
+                    Some(named) => format!("ADD CONSTRAINT {} NOT NULL", ident(&named.name)),
+                    None => "SET NOT NULL".to_owned(),
+                };
+                out.push(Step::Parts, Effect::Alter, format!("ALTER DOMAIN {name} {action}"));
             }
+            if let (Some(was), Some(is)) = (old_not_null, not_null)
+                && was.name != is.name
+            {
+                let (was, is) = (ident(&was.name), ident(&is.name));
+                let sql = format!("ALTER DOMAIN {name} RENAME CONSTRAINT {was} TO {is}");
+                out.push(Step::Names, Effect::Alter, sql);
+            }
+            not_null_comment(&name, old_not_null.as_ref(), not_null.as_ref(), out);
             conditions(&name, old, new, out);
             domain_comments(&name, old, new, out);
         }
@@ -211,6 +250,14 @@ fn conditions(name: &Name, before: &[Constraint], after: &[Constraint], out: &mu
         if new.valid && !old.valid {
             out.push(Step::Parts, Effect::Alter, format!("ALTER DOMAIN {name} VALIDATE CONSTRAINT {label}"));
         }
+    }
+}
+
+fn not_null_comment(name: &Name, before: Option<&NotNull>, after: Option<&NotNull>, out: &mut Out<'_>) {
+    if let Some(after) = after {
+        let on = format!("CONSTRAINT {} ON DOMAIN {name}", ident(&after.name));
+        let old = before.and_then(|before| before.comment.as_deref());
+        comment(&on, old, after.comment.as_deref(), out);
     }
 }
 

@@ -6,5 +6,9 @@
 
 mod alter;
 mod capture;
+mod dump;
+mod forms;
+mod others;
 mod pair;
+mod privileges;
 mod random;

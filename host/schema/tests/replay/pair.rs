@@ -1,9 +1,11 @@
 //! Two databases of one server: what is done to the first is read from its log and done to the second.
 
-use schema::{Change, Statement};
+use schema::{Change, Object, Statement};
 use serde_json::Value;
 use testbed::{Options, Postgres};
 use tokio_postgres::Client;
+
+use crate::dump::Dump;
 
 const MIGRATIONS: [&str; 4] = [
     include_str!("../../../../migrations/0001_schema.sql"),
@@ -40,6 +42,8 @@ impl Server {
         for migration in MIGRATIONS {
             client.batch_execute(migration).await.unwrap();
         }
+        // As `init` does, so that schema `public` is known.
+        client.batch_execute("SELECT pgstream.refresh_schema('public')").await.unwrap();
         Self { postgres }
     }
 
@@ -56,31 +60,34 @@ impl Server {
         let target = self.postgres.connect(&names[1]).await.unwrap();
         source.batch_execute(TRACKING).await.unwrap();
         target.batch_execute("SET check_function_bodies = off").await.unwrap();
-        Pair { source, target, version: 0 }
+        let urls = names.each_ref().map(|name| self.postgres.url(&name.replace(' ', "%20")));
+        Pair { source, target, urls, version: 0, with_privileges: false }
     }
 }
 
 pub(crate) struct Pair {
     pub(crate) source: Client,
     pub(crate) target: Client,
+    urls: [String; 2],
     /// The last that was done to the target.
     version: i64,
+    /// Owners and grants are followed too.
+    pub(crate) with_privileges: bool,
 }
 
 impl Pair {
-    /// Does something to the source, does what its log says to the target, and compares.
-    pub(crate) async fn step(&mut self, sql: &str) -> Vec<Statement> {
+    /// Does something to the source, does what its log says to the target, and compares. The error is for people.
+    pub(crate) async fn step(&mut self, sql: &str) -> Result<(), String> {
         self.source
             .batch_execute(sql)
             .await
-            .unwrap_or_else(|error| panic!("on the source: {sql}: {error:?}"));
-        let done = self.follow(sql).await;
-        self.compare(sql, &done).await;
-        done
+            .map_err(|error| format!("on the source: {sql}\n{}", reason(&error)))?;
+        let done = self.follow(sql).await?;
+        self.compare(sql, &done).await
     }
 
     /// The entries since the last call, done to the target, each statement's together.
-    pub(crate) async fn follow(&mut self, sql: &str) -> Vec<Statement> {
+    pub(crate) async fn follow(&mut self, sql: &str) -> Result<Vec<Statement>, String> {
         let mut done = Vec::new();
         let mut changes: Vec<Change> = Vec::new();
         for (rest, of_entry) in self.entries().await {
@@ -88,40 +95,79 @@ impl Pair {
             if rest > 0 {
                 continue;
             }
-            for statement in schema::statements(&std::mem::take(&mut changes)) {
-                if let Err(error) = self.target.batch_execute(&statement.sql).await {
-                    panic!("{sql}\non the target: {statement}: {error:?}");
-                }
-                done.push(statement);
+            let mut statements = schema::statements(&changes);
+            if self.with_privileges {
+                statements.extend(schema::privileges(&changes));
+            }
+            changes.clear();
+            self.define(&statements).await.map_err(|failed| format!("{sql}\n{failed}"))?;
+            done.extend(statements);
+        }
+        Ok(done)
+    }
+
+    /// Does statements to the target.
+    pub(crate) async fn define(&self, statements: &[Statement]) -> Result<(), String> {
+        for (at, statement) in statements.iter().enumerate() {
+            if let Err(error) = self.target.batch_execute(&statement.sql).await {
+                let told = listed(statements.get(..=at).unwrap_or_default());
+                return Err(format!("{told}on the target: {}", reason(&error)));
             }
         }
-        done
+        Ok(())
+    }
+
+    /// What the log knows of the source.
+    pub(crate) async fn objects(&self) -> Vec<Object> {
+        let query = "SELECT kind, document::text FROM pgstream.objects WHERE NOT document ? 'identity'";
+        let rows = self.source.query(query, &[]).await.unwrap();
+        let objects = rows.iter().map(|row| {
+            let document = serde_json::from_str(row.get(1)).unwrap();
+            Object::read(row.get(0), document).unwrap().unwrap()
+        });
+        objects.collect()
     }
 
     /// How many rows of its statement follow each row, and its changes.
     async fn entries(&mut self) -> Vec<(i32, Vec<Change>)> {
-        let query = "SELECT version, parts - part, changes::text FROM pgstream.schema_log \
+        let query = "SELECT version, parts - part, changes::text, failed FROM pgstream.schema_log \
                      WHERE version > $1 AND command_tag <> 'BASE' ORDER BY version";
         let rows = self.source.query(query, &[&self.version]).await.unwrap();
         let entries = rows.iter().map(|row| {
             self.version = row.get(0);
+            assert_eq!(row.get::<_, Option<&str>>(3), None, "a statement could not be described");
             (row.get(1), Change::read_all(row.get(2)).unwrap())
         });
         entries.collect()
     }
 
     /// Both must look alike.
-    pub(crate) async fn compare(&self, sql: &str, done: &[Statement]) {
+    pub(crate) async fn compare(&self, sql: &str, done: &[Statement]) -> Result<(), String> {
         let (source, target) = (look(&self.source).await, look(&self.target).await);
-        assert!(
-            source == target,
-            "{sql}\ndone: {done:#?}\n{}",
-            difference(
-                &serde_json::to_string_pretty(&source).unwrap(),
-                &serde_json::to_string_pretty(&target).unwrap()
-            )
+        if source == target {
+            return Ok(());
+        }
+        let difference = difference(
+            &serde_json::to_string_pretty(&source).unwrap(),
+            &serde_json::to_string_pretty(&target).unwrap(),
         );
+        Err(format!("{sql}\n{}documents:\n{difference}", listed(done)))
     }
+
+    /// `pg_dump` must find no difference.
+    pub(crate) async fn compare_dumps(&self, dump: &Dump, told: &str) -> Result<(), String> {
+        dump.compare(&self.urls[0], &self.urls[1]).await.map_err(|found| format!("{told}\n{found}"))
+    }
+}
+
+/// Statements, one a line.
+fn listed(statements: &[Statement]) -> String {
+    statements.iter().map(|statement| format!("  {statement};\n")).collect()
+}
+
+/// What a server said.
+fn reason(error: &tokio_postgres::Error) -> String {
+    error.as_db_error().map_or_else(|| error.to_string(), ToString::to_string)
 }
 
 /// All schemas but the system's, without what is each database's own.

@@ -2,8 +2,9 @@
 
 use proptest::prelude::*;
 use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
-use schema::{Object, Rewrite};
+use schema::Rewrite;
 
+use crate::dump::Dump;
 use crate::pair::{Pair, Server};
 
 /// Statements; most of them fit what is there, and one that does not changes nothing.
@@ -91,15 +92,6 @@ async fn go(pair: &Pair, statements: &[String]) -> Vec<String> {
     done
 }
 
-async fn objects(pair: &Pair) -> Vec<Object> {
-    let rows = pair.source.query("SELECT kind, document::text FROM pgstream.objects", &[]).await.unwrap();
-    let objects = rows.iter().map(|row| {
-        let document = serde_json::from_str(row.get(1)).unwrap();
-        Object::read(row.get(0), document).unwrap().unwrap()
-    });
-    objects.collect()
-}
-
 /// So many cases, or as many as `PROPTEST_CASES` says; `PGSTREAM_SEED` (0 to 255) chooses others.
 const CASES: u32 = 24;
 
@@ -107,6 +99,7 @@ const CASES: u32 = 24;
 fn the_difference_of_two_schemas_leads_from_one_to_the_other() {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     let server = runtime.block_on(Server::start(testbed::majors()[0]));
+    let dump = Dump::new(false);
     let cases = std::cell::Cell::new(0);
     let config = ProptestConfig {
         cases: std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(CASES),
@@ -121,32 +114,30 @@ fn the_difference_of_two_schemas_leads_from_one_to_the_other() {
     runner
         .run(&(walk(), walk()), |(first, second)| {
             cases.set(cases.get() + 1);
-            runtime.block_on(async {
+            let done = runtime.block_on(async {
                 let mut pair = server.pair(&format!("case {}", cases.get())).await;
                 // The first state, followed statement by statement.
                 let done = go(&pair, &first).await;
-                pair.follow(&done.join(";\n")).await;
-                pair.compare(&done.join(";\n"), &[]).await;
-                let before = objects(&pair).await;
+                let told = done.join(";\n");
+                pair.follow(&told).await?;
+                pair.compare(&told, &[]).await?;
+                pair.compare_dumps(&dump, &told).await?;
+                let before = pair.objects().await;
                 // The second, by the difference alone.
                 let more = go(&pair, &second).await;
-                let mut changes = schema::between(&before, &objects(&pair).await);
+                let mut changes = schema::between(&before, &pair.objects().await);
                 for change in &mut changes {
                     // No table has a row.
                     change.rewritten = Some(Rewrite { type_changed: true, empty: true, default: false });
                 }
                 let statements = schema::statements(&changes);
-                let told = format!("{}\n-- then\n{}", done.join(";\n"), more.join(";\n"));
-                for statement in &statements {
-                    if let Err(error) = pair.target.batch_execute(&statement.sql).await {
-                        let reason = error.as_db_error().map(ToString::to_string);
-                        let all: Vec<&str> = statements.iter().map(|it| it.sql.as_str()).collect();
-                        panic!("{told}\n-- difference\n{}\n-- at {statement}: {reason:?}", all.join(";\n"));
-                    }
-                }
-                pair.compare(&told, &statements).await;
+                let told = format!("{told}\n-- then\n{}\n-- difference", more.join(";\n"));
+                pair.define(&statements).await.map_err(|failed| format!("{told}\n{failed}"))?;
+                pair.compare(&told, &statements).await?;
+                pair.compare_dumps(&dump, &told).await?;
+                Ok(())
             });
-            Ok(())
+            done.map_err(|failed: String| TestCaseError::fail(failed))
         })
         .unwrap();
 }

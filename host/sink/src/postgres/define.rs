@@ -18,6 +18,8 @@ pub struct Ddl {
     pub excluded: BTreeSet<Kind>,
     /// What becomes of changes that remove rows or values.
     pub destructive: Destructive,
+    /// Owners and grants are followed too; else the role of the target's URL owns what it makes.
+    pub owners_and_grants: bool,
 }
 
 /// What becomes of a change that removes a table or a column.
@@ -61,13 +63,18 @@ pub(super) async fn define(client: &Client, entries: &[SchemaEntry], ddl: &Ddl) 
     let mut changes = Vec::new();
     for entry in entries {
         changes.extend(Change::of_entry(entry)?);
+        tell_others(entry);
     }
     for change in &changes {
         check_rewrite(change, entry)?;
     }
     done.tables = touched(&changes);
     let mut wanted = Vec::new();
-    for statement in schema::statements(&changes) {
+    let mut statements = schema::statements(&changes);
+    if ddl.owners_and_grants {
+        statements.extend(schema::privileges(&changes));
+    }
+    for statement in statements {
         if is_wanted(&statement, entry, ddl)? {
             wanted.push(statement);
         } else {
@@ -88,6 +95,15 @@ pub(super) async fn define(client: &Client, entries: &[SchemaEntry], ddl: &Ddl) 
         }
     }
     Ok(done)
+}
+
+/// What is not followed is told when it comes and goes, and not only when something turns out to need it.
+fn tell_others(entry: &SchemaEntry) {
+    for other in Change::not_followed(&entry.changes).unwrap_or_default() {
+        let what =
+            if other.is_gone { "is gone from the source" } else { "is not followed: make it on the target" };
+        tracing::warn!(kind = other.kind, name = other.name, version = entry.version, "an object {what}");
+    }
 }
 
 /// Whether the settings want a statement.
@@ -246,6 +262,14 @@ fn remedy(statement: &Statement, error: &tokio_postgres::Error) -> String {
         statement.kind.name().replace(' ', "_")
     );
     match code {
+        "42704" if statement.privilege => {
+            "make the role on the target (CREATE ROLE), or set owners_and_grants: false".to_owned()
+        }
+        "42501" if statement.privilege => {
+            "let the role of the target URL be a superuser, or own the object and be a member of its new owner, \
+             or set owners_and_grants: false"
+                .to_owned()
+        }
         "42501" => format!("let the role of the target URL own what it is to change, {leave}"),
         "0A000" | "58P01" => {
             format!("install on the target what the source has (extensions, access methods), {leave}")

@@ -15,13 +15,9 @@ use super::Error;
 /// The name that `pg_stat_activity` shows.
 pub(super) const APPLICATION: &str = "pgstream";
 
-const EXISTS: &str = "SELECT to_regclass('pgstream.progress') IS NOT NULL";
+const PROGRESS: &str = "pgstream.progress";
 
-/// Two that create at once would fail on each other's catalog rows, hence the lock ("pgstream" in ASCII).
 const CREATE: &str = "
-BEGIN;
-SELECT pg_advisory_xact_lock(8099568107204472173);
-CREATE SCHEMA IF NOT EXISTS pgstream;
 CREATE TABLE IF NOT EXISTS pgstream.progress (
     system_id    text NOT NULL,
     slot         text NOT NULL,
@@ -33,8 +29,7 @@ CREATE TABLE IF NOT EXISTS pgstream.progress (
     memory       bigint[],
     PRIMARY KEY (system_id, slot)
 ) WITH (fillfactor = 50);
-COMMENT ON TABLE pgstream.progress IS 'how far pgstream has applied each replication slot';
-COMMIT;";
+COMMENT ON TABLE pgstream.progress IS 'how far pgstream has applied each replication slot';";
 
 const READ: &str = "
 SELECT system_id, lsn::text, chain, epoch,
@@ -93,23 +88,32 @@ pub struct Destroyed {
     pub schema: bool,
 }
 
-async fn exists(client: &Client) -> Result<bool, Error> {
-    let what = "look for pgstream.progress on the target";
-    let row =
-        client.query_one(EXISTS, &[]).await.map_err(|error| ::postgres::Error::statement(what, &error))?;
-    Ok(row.get(0))
+/// Whether the target has a table of ours.
+pub(super) async fn exists(client: &Client, table: &str) -> Result<bool, ::postgres::Error> {
+    const EXISTS: &str = "SELECT to_regclass($1) IS NOT NULL";
+    let row = client.query_one(EXISTS, &[&table]).await;
+    let fault = |error| ::postgres::Error::statement(format!("look for {table} on the target"), &error);
+    Ok(row.map_err(fault)?.get(0))
 }
 
-/// Creates schema and table where they are missing.
-pub(super) async fn create(client: &Client) -> Result<(), Error> {
-    if exists(client).await? {
+/// Creates the schema and, with `ddl`, a table of ours and what belongs to it, where they are missing. Two that create
+/// at once would fail on each other's catalog rows, hence the lock ("pgstream" in ASCII).
+pub(super) async fn create(client: &Client, table: &str, ddl: &str) -> Result<(), ::postgres::Error> {
+    if exists(client, table).await? {
         return Ok(());
     }
-    let Err(error) = client.batch_execute(CREATE).await else { return Ok(()) };
+    let create = format!(
+        "BEGIN; SELECT pg_advisory_xact_lock(8099568107204472173); CREATE SCHEMA IF NOT EXISTS pgstream; {ddl} COMMIT;"
+    );
+    let Err(error) = client.batch_execute(&create).await else { return Ok(()) };
     // A dead connection says so by itself at the next statement.
     let _ = client.batch_execute("ROLLBACK").await;
-    Err(::postgres::Error::statement("create schema pgstream and pgstream.progress on the target", &error)
-        .into())
+    Err(::postgres::Error::statement(format!("create schema pgstream and {table} on the target"), &error))
+}
+
+/// Creates the table of progress where it is missing.
+pub(super) async fn create_progress(client: &Client) -> Result<(), Error> {
+    Ok(create(client, PROGRESS, CREATE).await?)
 }
 
 /// The row for the slot: that of this system, else the last one of another.
@@ -205,7 +209,7 @@ impl Mover {
 /// A target that cannot be reached or read.
 pub async fn status(url: &Url, system_id: &str, slot: &str) -> Result<Option<Progress>, Error> {
     let client = connect(url, APPLICATION, &[]).await?;
-    if !exists(&client).await? {
+    if !exists(&client, PROGRESS).await? {
         return Ok(None);
     }
     read(&client, system_id, slot).await
@@ -219,7 +223,7 @@ pub async fn status(url: &Url, system_id: &str, slot: &str) -> Result<Option<Pro
 pub async fn destroy(url: &Url, slot: &str) -> Result<Destroyed, Error> {
     let client = connect(url, APPLICATION, &[]).await?;
     let (mut row, mut table) = (false, false);
-    if exists(&client).await? {
+    if exists(&client, PROGRESS).await? {
         let fault =
             |error| ::postgres::Error::statement("remove the row of pgstream.progress on the target", &error);
         row =
@@ -230,7 +234,7 @@ pub async fn destroy(url: &Url, slot: &str) -> Result<Destroyed, Error> {
                      DO $$ BEGIN IF NOT EXISTS (SELECT FROM pgstream.progress) THEN DROP TABLE pgstream.progress; END IF; END $$";
         let fault = |error| ::postgres::Error::statement("drop pgstream.progress on the target", &error);
         client.batch_execute(empty).await.map_err(fault)?;
-        table = !exists(&client).await?;
+        table = !exists(&client, PROGRESS).await?;
     }
     let schema = match client.batch_execute("DROP SCHEMA pgstream").await {
         Ok(()) => true,

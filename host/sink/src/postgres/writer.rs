@@ -110,7 +110,7 @@ impl Writer {
     /// A target that cannot be reached or lacks rights.
     pub async fn connect(options: Options, source: Slot) -> Result<Self, Error> {
         let client = connect(&options.url, APPLICATION, &SETTINGS).await?;
-        progress::create(&client).await?;
+        progress::create_progress(&client).await?;
         fault::here!("progress-created");
         let replica = options.disable_triggers && become_replica(&client).await?;
         let session = Session::new(client, replica, options.on_conflict);

@@ -233,6 +233,39 @@ async fn settings_decide_what_becomes_of_changes() {
 }
 
 #[tokio::test]
+async fn owners_and_grants_are_followed_where_that_is_wanted_and_a_role_that_is_not_there_stops_the_stream() {
+    let owner = "SELECT pg_get_userbyid(relowner) || coalesce(relacl::text, '') FROM pg_class WHERE oid = 't'::regclass";
+    let change = "ALTER TABLE t OWNER TO amy; GRANT SELECT ON t TO bob";
+    let ddl = "CREATE TABLE t (id int PRIMARY KEY)";
+    let mut rig = Rig::start(17, ddl, "").await.unwrap();
+    rig.source("CREATE ROLE amy; CREATE ROLE bob").await.unwrap();
+    let before = rig.server.value("target", owner).await.unwrap();
+    let mut pgstream = rig.run().unwrap();
+    rig.source(change).await.unwrap();
+    rig.caught_up(&mut pgstream).await.unwrap();
+    assert_eq!(rig.server.value("target", owner).await.unwrap(), before);
+    rig.drain(pgstream).await.unwrap();
+
+    let mut rig = Rig::start(17, ddl, "").await.unwrap();
+    let from = "target:\n  postgres:\n";
+    rig.config = rig.config.replace(from, &format!("{from}    owners_and_grants: true\n"));
+    rig.source("CREATE ROLE amy; CREATE ROLE bob").await.unwrap();
+    rig.source(change).await.unwrap();
+    // Both databases are one server's: what the target lacks is a role of that name.
+    rig.source("ALTER ROLE bob RENAME TO robert").await.unwrap();
+    let done = rig.run().unwrap().finish(PATIENCE).await.unwrap();
+    assert_eq!(done.code(), Some(1), "{}", done.stderr);
+    assert!(done.stderr.contains("make the role on the target"), "{}", done.stderr);
+    rig.source("ALTER ROLE robert RENAME TO bob").await.unwrap();
+    let mut pgstream = rig.run().unwrap();
+    rig.caught_up(&mut pgstream).await.unwrap();
+    let after = rig.server.value("source", owner).await.unwrap();
+    assert!(after.starts_with("amy{") && after.contains("bob=r/amy"), "{after}");
+    assert_eq!(rig.server.value("target", owner).await.unwrap(), after);
+    rig.drain(pgstream).await.unwrap();
+}
+
+#[tokio::test]
 async fn without_event_triggers_columns_that_come_go_and_change_are_seen_in_the_stream() {
     let rig = Rig::start(15, "CREATE TABLE t (id int PRIMARY KEY, v text, w text)", "").await.unwrap();
     // As where the role is no superuser.

@@ -19,6 +19,39 @@ async fn each_major_starts_and_answers_in_its_own_version() {
 }
 
 #[tokio::test]
+async fn the_client_programs_fit_the_servers_of_each_major() {
+    let clients = testbed::client_programs().unwrap();
+    for major in testbed::majors() {
+        let server = Postgres::start(Options::major(major)).unwrap();
+        server.sql("postgres", "CREATE TABLE kept (id int PRIMARY KEY, note text)").await.unwrap();
+        let archive = server.folder().join("dump");
+        let dumped = Command::new(clients.program("pg_dump").unwrap())
+            .args(["--format=custom", "--file"])
+            .arg(&archive)
+            .arg(server.url("postgres"))
+            .status();
+        assert!(dumped.unwrap().success());
+        server.create_database("copy").await.unwrap();
+        let restored = Command::new(clients.program("pg_restore").unwrap())
+            .arg("--dbname")
+            .arg(server.url("copy"))
+            .arg(&archive)
+            .output()
+            .unwrap();
+        // An older server may not know a setting of a newer one; what counts is what is there.
+        let told = String::from_utf8_lossy(&restored.stderr).into_owned();
+        let there = server.value("copy", "SELECT count(*) FROM kept").await.unwrap();
+        assert_eq!(there, "0", "{told}");
+        let asked = Command::new(clients.program("psql").unwrap())
+            .args(["-XAtc", "SELECT note IS NULL FROM (SELECT max(note) AS note FROM kept) AS k"])
+            .arg(server.url("copy"))
+            .output()
+            .unwrap();
+        assert_eq!(String::from_utf8_lossy(&asked.stdout), "t\n");
+    }
+}
+
+#[tokio::test]
 async fn a_setting_replaces_the_one_of_the_testbed() {
     let options = Options::major(testbed::majors()[0]).set("wal_level", "replica").set("work_mem", "7MB");
     let server = Postgres::start(options).unwrap();

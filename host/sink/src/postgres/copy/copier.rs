@@ -7,6 +7,7 @@ use bytes::{Bytes, BytesMut};
 use event::{Batch, TableName, Walk};
 use futures_util::SinkExt;
 use tokio_postgres::CopyInSink;
+use tokio_postgres::error::SqlState;
 
 use super::ledger::signed;
 use super::{Error, Ledger, target};
@@ -57,7 +58,7 @@ impl Copier {
     /// # Errors
     /// A target that cannot be reached.
     pub async fn connect(url: &Url, ledger: &Ledger, disable_triggers: bool) -> Result<Self, Error> {
-        let client = connect(url, APPLICATION, &SETTINGS).await.map_err(super::super::Error::from)?;
+        let client = connect(url, APPLICATION, &SETTINGS).await?;
         if disable_triggers {
             become_replica(&client).await?;
         }
@@ -180,21 +181,14 @@ impl Copier {
 }
 
 fn failed(table: &TableName, error: &tokio_postgres::Error) -> Error {
-    let Some(code) = error.code() else {
-        return Error::Target(::postgres::Error::statement("copy rows to the target", error).into());
+    let refuses = |code: &&SqlState| matches!(class_of(code), Class::Row | Class::Stop);
+    let Some(code) = error.code().filter(refuses) else {
+        return ::postgres::Error::statement("copy rows to the target", error).into();
     };
-    match class_of(code) {
-        Class::Reconnect | Class::RetryTransaction => {
-            Error::Target(::postgres::Error::statement("copy rows to the target", error).into())
-        }
-        Class::Row | Class::Stop => Error::Rows {
-            table: table.clone(),
-            reason: describe(error),
-            remedy: match code.code() {
-                "23505" => "the target has such rows already, or the rules make values of a key equal: see `allow_uniqueness_loss`".to_owned(),
-                "53100" => "the disk of the target is full: make room there, then run again".to_owned(),
-                _ => format!("compare {} on both sides, or leave it out", quoted(table)),
-            },
-        },
-    }
+    let remedy = match code.code() {
+        "23505" => "the target has such rows already, or the rules make values of a key equal: see `allow_uniqueness_loss`".to_owned(),
+        "53100" => "the disk of the target is full: make room there, then run again".to_owned(),
+        _ => format!("compare {} on both sides, or leave it out", quoted(table)),
+    };
+    Error::Rows { table: table.clone(), reason: describe(error), remedy }
 }

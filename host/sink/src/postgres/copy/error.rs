@@ -100,6 +100,12 @@ impl Error {
     }
 
     pub(super) fn statement(what: &'static str) -> impl Fn(tokio_postgres::Error) -> Self {
-        move |error| Self::Target(::postgres::Error::statement(what, &error).into())
+        move |error| ::postgres::Error::statement(what, &error).into()
+    }
+}
+
+impl From<::postgres::Error> for Error {
+    fn from(error: ::postgres::Error) -> Self {
+        Self::Target(error.into())
     }
 }

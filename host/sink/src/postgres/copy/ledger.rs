@@ -7,13 +7,11 @@ use ::postgres::{Client, Url, connect};
 use event::{Horizon, Lsn, TableName};
 
 use super::Error;
-use crate::postgres::progress::APPLICATION;
+use crate::postgres::progress::{self, APPLICATION};
 
-/// Two that create at once would fail on each other's catalog rows, hence the lock ("pgstream" in ASCII).
+const SNAPSHOTS: &str = "pgstream.snapshots";
+
 const CREATE: &str = "
-BEGIN;
-SELECT pg_advisory_xact_lock(8099568107204472173);
-CREATE SCHEMA IF NOT EXISTS pgstream;
 CREATE TABLE IF NOT EXISTS pgstream.snapshots (
     system_id text NOT NULL,
     slot      text NOT NULL,
@@ -45,8 +43,7 @@ CREATE TABLE IF NOT EXISTS pgstream.snapshot_tables (
     ended_at    timestamptz,
     PRIMARY KEY (system_id, slot, oid)) WITH (fillfactor = 50);
 COMMENT ON TABLE pgstream.snapshots IS 'initial copies that pgstream makes or has made';
-COMMENT ON TABLE pgstream.snapshot_tables IS 'how far pgstream has copied each table, and as of which moment of the source';
-COMMIT;";
+COMMENT ON TABLE pgstream.snapshot_tables IS 'how far pgstream has copied each table, and as of which moment of the source';";
 
 /// Where a snapshot is as a whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -161,13 +158,8 @@ impl Ledger {
     /// # Errors
     /// A target that cannot be reached or lacks rights, and [`Error::Busy`].
     pub async fn open(url: &Url, system_id: &str, slot: &str) -> Result<Self, Error> {
-        let client = connect(url, APPLICATION, &[("idle_session_timeout", "0")])
-            .await
-            .map_err(super::super::Error::from)?;
-        client
-            .batch_execute(CREATE)
-            .await
-            .map_err(Error::statement("create the ledger of snapshots on the target"))?;
+        let client = connect(url, APPLICATION, &[("idle_session_timeout", "0")]).await?;
+        progress::create(&client, SNAPSHOTS, CREATE).await?;
         const LOCK: &str =
             "SELECT pg_try_advisory_lock(hashtextextended('pgstream snapshot ' || $1 || ' ' || $2, 0))";
         let lock = client.query_one(LOCK, &[&system_id, &slot]).await;
@@ -353,11 +345,8 @@ async fn entries(client: &Client, system_id: &str, slot: &str) -> Result<Vec<Ent
 /// # Errors
 /// A target that cannot be reached or read.
 pub async fn status(url: &Url, system_id: &str, slot: &str) -> Result<Option<(Whole, Vec<Entry>)>, Error> {
-    let client = connect(url, APPLICATION, &[]).await.map_err(super::super::Error::from)?;
-    const EXISTS: &str = "SELECT to_regclass('pgstream.snapshots') IS NOT NULL";
-    let exists =
-        client.query_one(EXISTS, &[]).await.map_err(Error::statement("look for the ledger of snapshots"))?;
-    if !exists.get::<_, bool>(0) {
+    let client = connect(url, APPLICATION, &[]).await?;
+    if !progress::exists(&client, SNAPSHOTS).await? {
         return Ok(None);
     }
     let Some(whole) = whole(&client, system_id, slot).await? else { return Ok(None) };

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ::postgres::{Class, Client, class_of, literal, table as quoted};
+use ::postgres::{Client, literal, table as quoted};
 use event::{Relation, TableName};
 
 use super::Error;
@@ -26,8 +26,6 @@ pub enum Existing {
 pub struct Plan {
     /// Every column has the same type on both sides, so rows may stay in binary form.
     pub same_types: bool,
-    /// The target has it in partitions.
-    pub(super) partitioned: bool,
     /// It has rows.
     pub has_rows: bool,
 }
@@ -37,9 +35,9 @@ pub struct Plan {
 /// # Errors
 /// A target that does not answer, and all that it lacks.
 pub async fn check(client: &Client, user: &str, relations: &[Arc<Relation>]) -> Result<Vec<Plan>, Error> {
-    let queries = Queries::prepare(client).await.map_err(super::super::Error::from)?;
+    let queries = Queries::prepare(client).await?;
     let names: Vec<TableName> = relations.iter().map(|relation| relation.name.clone()).collect();
-    let targets = catalog::read(client, &queries, &names).await.map_err(super::super::Error::from)?;
+    let targets = catalog::read(client, &queries, &names).await?;
     let (mut plans, mut problems) = (Vec::new(), Vec::new());
     for relation in relations {
         let Some(target) = targets.iter().find(|target| target.name == relation.name) else {
@@ -49,7 +47,6 @@ pub async fn check(client: &Client, user: &str, relations: &[Arc<Relation>]) -> 
         problems.extend(missing(relation, target, user));
         plans.push(Plan {
             same_types: same_types(relation, target),
-            partitioned: is_partitioned(client, &relation.name).await?,
             has_rows: has_rows(client, &relation.name).await?,
         });
     }
@@ -105,7 +102,7 @@ pub(super) async fn empty(client: &Client, table: &TableName) -> Result<(), Erro
     let Err(error) = client.batch_execute(&format!("TRUNCATE {only}")).await else { return Ok(()) };
     // Referenced by a foreign key, or not ours to truncate.
     let other_way = error.code().is_some_and(|code| matches!(code.code(), "0A000" | "42501"));
-    if other_way && error.code().is_none_or(|code| class_of(code) != Class::Reconnect) {
+    if other_way {
         let delete = client.batch_execute(&format!("DELETE FROM {only}")).await;
         return delete.map_err(Error::statement("empty a table of the target"));
     }
@@ -116,14 +113,9 @@ pub(super) async fn empty(client: &Client, table: &TableName) -> Result<(), Erro
 ///
 /// # Errors
 /// A target that does not answer, or a role that may not.
-pub async fn set_sequence(
-    client: &Client,
-    name: &TableName,
-    value: i64,
-    is_called: bool,
-) -> Result<bool, Error> {
+pub async fn set_sequence(client: &Client, name: &TableName, last_value: i64) -> Result<bool, Error> {
     const SET: &str =
-        "SELECT setval(to_regclass($1), $2, $3) FROM pg_class WHERE oid = to_regclass($1) AND relkind = 'S'";
-    let set = client.query_opt(SET, &[&quoted(name), &value, &is_called]).await;
+        "SELECT setval(to_regclass($1), $2) FROM pg_class WHERE oid = to_regclass($1) AND relkind = 'S'";
+    let set = client.query_opt(SET, &[&quoted(name), &last_value]).await;
     Ok(set.map_err(Error::statement("set a sequence of the target"))?.is_some())
 }

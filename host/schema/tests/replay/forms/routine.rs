@@ -1,0 +1,61 @@
+//! Functions, procedures and aggregates, form by form.
+
+use super::{Form, form};
+
+const F: &str = "CREATE FUNCTION f(i int) RETURNS int LANGUAGE sql AS 'SELECT i'";
+
+#[rustfmt::skip]
+const FORMS: &[Form] = &[
+    form("CREATE FUNCTION arguments", &["CREATE FUNCTION f(IN a int, b text DEFAULT 'x''y', OUT c int, INOUT d numeric DEFAULT 3, VARIADIC e int[] DEFAULT '{}') LANGUAGE sql AS 'SELECT 1, 2.0'"]),
+    form("CREATE FUNCTION RETURNS TABLE", &["CREATE FUNCTION f() RETURNS TABLE (a int, \"B\" text) LANGUAGE sql ROWS 7 AS 'SELECT 1, NULL'"]),
+    form("CREATE FUNCTION RETURNS SETOF", &["CREATE TABLE t (a int)", "CREATE FUNCTION f() RETURNS SETOF t LANGUAGE sql AS 'SELECT * FROM t'", "CREATE FUNCTION g(t) RETURNS int LANGUAGE sql AS 'SELECT $1.a'"]),
+    form("CREATE FUNCTION attributes", &["CREATE FUNCTION f(int) RETURNS int LANGUAGE plpgsql IMMUTABLE LEAKPROOF STRICT SECURITY DEFINER PARALLEL SAFE COST 3
+        SET search_path = public, pg_temp SET work_mem = '3MB' AS 'BEGIN RETURN 1; END'"]),
+    form("CREATE FUNCTION BEGIN ATOMIC", &["CREATE TABLE t (a int)", "CREATE FUNCTION f(x int) RETURNS int LANGUAGE sql BEGIN ATOMIC SELECT a FROM t WHERE a > x; END", "ALTER TABLE t RENAME a TO z"]),
+    form("CREATE FUNCTION RETURN", &["CREATE FUNCTION f(x int) RETURNS int RETURN x + 1", "CREATE FUNCTION g(x int) RETURNS int IMMUTABLE RETURN f(x) * 2"]),
+    form("CREATE FUNCTION polymorphic", &["CREATE FUNCTION f(a anyelement, b anyarray) RETURNS anyelement LANGUAGE sql AS 'SELECT a'"]),
+    form("CREATE FUNCTION SUPPORT", &["CREATE FUNCTION f() RETURNS SETOF int LANGUAGE sql ROWS 9 SUPPORT generate_series_int4_support AS 'SELECT 1'"]),
+    form("CREATE OR REPLACE FUNCTION", &[F, "CREATE OR REPLACE FUNCTION f(i int DEFAULT 4) RETURNS int LANGUAGE plpgsql STABLE AS 'BEGIN RETURN 2; END'"]),
+    form("functions of one name", &[F, "CREATE FUNCTION f(i text) RETURNS int LANGUAGE sql AS 'SELECT 2'", "DROP FUNCTION f(int)"]),
+    form("ALTER FUNCTION STRICT", &[F, "ALTER FUNCTION f RETURNS NULL ON NULL INPUT"]),
+    form("ALTER FUNCTION CALLED ON NULL INPUT", &[F, "ALTER FUNCTION f STRICT", "ALTER FUNCTION f CALLED ON NULL INPUT"]),
+    form("ALTER FUNCTION IMMUTABLE", &[F, "ALTER FUNCTION f(int) IMMUTABLE"]),
+    form("ALTER FUNCTION STABLE, VOLATILE", &[F, "ALTER FUNCTION f(int) STABLE", "ALTER FUNCTION f(int) VOLATILE"]),
+    form("ALTER FUNCTION LEAKPROOF", &[F, "ALTER FUNCTION f(int) LEAKPROOF"]),
+    form("ALTER FUNCTION NOT LEAKPROOF", &[F, "ALTER FUNCTION f(int) LEAKPROOF", "ALTER FUNCTION f(int) NOT LEAKPROOF"]),
+    form("ALTER FUNCTION SECURITY DEFINER", &[F, "ALTER FUNCTION f(int) EXTERNAL SECURITY DEFINER"]),
+    form("ALTER FUNCTION SECURITY INVOKER", &[F, "ALTER FUNCTION f(int) SECURITY DEFINER", "ALTER FUNCTION f(int) SECURITY INVOKER"]),
+    form("ALTER FUNCTION PARALLEL", &[F, "ALTER FUNCTION f(int) PARALLEL RESTRICTED"]),
+    form("ALTER FUNCTION COST", &[F, "ALTER FUNCTION f(int) COST 12.5"]),
+    form("ALTER FUNCTION ROWS", &["CREATE FUNCTION f() RETURNS SETOF int LANGUAGE sql AS 'SELECT 1'", "ALTER FUNCTION f() ROWS 5"]),
+    form("ALTER FUNCTION SUPPORT", &["CREATE FUNCTION f() RETURNS SETOF int LANGUAGE sql AS 'SELECT 1'", "ALTER FUNCTION f() SUPPORT generate_series_int4_support"]),
+    form("ALTER FUNCTION SET", &[F, "ALTER FUNCTION f(int) SET work_mem = '4MB' SET search_path TO public, \"Odd\"", "ALTER FUNCTION f(int) SET enable_seqscan FROM CURRENT"]),
+    form("ALTER FUNCTION RESET", &[F, "ALTER FUNCTION f(int) SET work_mem = '4MB' SET jit = off", "ALTER FUNCTION f(int) RESET work_mem"]),
+    form("ALTER FUNCTION RESET ALL", &[F, "ALTER FUNCTION f(int) SET work_mem = '4MB'", "ALTER FUNCTION f(int) RESET ALL"]),
+    form("ALTER FUNCTION RENAME", &[F, "CREATE TABLE t (a int DEFAULT f(1))", "ALTER FUNCTION f(int) RENAME TO g"]),
+    form("ALTER FUNCTION SET SCHEMA", &[F, "CREATE SCHEMA x", "CREATE TABLE t (a int DEFAULT f(1))", "ALTER FUNCTION f(int) SET SCHEMA x"]),
+    form("ALTER FUNCTION DEPENDS ON EXTENSION", &[F, "ALTER FUNCTION f(int) DEPENDS ON EXTENSION plpgsql"]),
+    form("ALTER FUNCTION NO DEPENDS ON EXTENSION", &[F, "ALTER FUNCTION f(int) DEPENDS ON EXTENSION plpgsql", "ALTER FUNCTION f(int) NO DEPENDS ON EXTENSION plpgsql"]),
+    form("COMMENT ON FUNCTION, PROCEDURE, AGGREGATE, ROUTINE", &[F, "CREATE PROCEDURE p() LANGUAGE sql AS ''", "CREATE AGGREGATE a(int) (SFUNC = int4pl, STYPE = int)",
+        "COMMENT ON FUNCTION f(int) IS 'f'", "COMMENT ON PROCEDURE p() IS 'p'", "COMMENT ON AGGREGATE a(int) IS 'a'", "COMMENT ON ROUTINE f(int) IS NULL"]),
+    form("DROP FUNCTION CASCADE", &[F, "CREATE TABLE t (a int DEFAULT f(1) CHECK (f(a) > 0), b int GENERATED ALWAYS AS (1) STORED)", "CREATE INDEX i ON t (a)", "DROP FUNCTION f CASCADE"]),
+    form("DROP ROUTINE", &[F, "CREATE PROCEDURE p() LANGUAGE sql AS ''", "DROP ROUTINE IF EXISTS f(int), p()"]),
+    form("CREATE PROCEDURE", &["CREATE PROCEDURE p(a int, INOUT b text DEFAULT NULL) LANGUAGE plpgsql SECURITY DEFINER SET jit = off AS 'BEGIN NULL; END'"]),
+    form("CREATE OR REPLACE PROCEDURE", &["CREATE PROCEDURE p() LANGUAGE sql AS ''", "CREATE OR REPLACE PROCEDURE p() LANGUAGE plpgsql AS 'BEGIN END'"]),
+    form("ALTER PROCEDURE", &["CREATE PROCEDURE p() LANGUAGE sql AS ''", "ALTER PROCEDURE p() SECURITY DEFINER SET jit = off", "ALTER PROCEDURE p() RENAME TO q", "CREATE SCHEMA x", "ALTER PROCEDURE q() SET SCHEMA x"]),
+    form("DROP PROCEDURE", &["CREATE PROCEDURE p(int) LANGUAGE sql AS ''", "DROP PROCEDURE p(int)"]),
+    form("CREATE AGGREGATE with everything", &["CREATE FUNCTION fin(numeric) RETURNS text LANGUAGE sql IMMUTABLE AS 'SELECT $1::text'",
+        "CREATE AGGREGATE a(numeric) (SFUNC = numeric_add, STYPE = numeric, SSPACE = 40, FINALFUNC = fin, FINALFUNC_MODIFY = SHAREABLE, COMBINEFUNC = numeric_add, INITCOND = '0',
+         MSFUNC = numeric_add, MINVFUNC = numeric_sub, MSTYPE = numeric, MFINALFUNC = fin, MINITCOND = '0', PARALLEL = SAFE)"]),
+    form("CREATE AGGREGATE SORTOP and *", &["CREATE AGGREGATE least_of(int) (SFUNC = int4smaller, STYPE = int, SORTOP = <)", "CREATE AGGREGATE number_of(*) (SFUNC = int8inc, STYPE = int8, INITCOND = 0)"]),
+    form("CREATE AGGREGATE ORDER BY, HYPOTHETICAL", &["CREATE AGGREGATE middle(float8 ORDER BY anyelement) (SFUNC = ordered_set_transition, STYPE = internal, FINALFUNC = percentile_disc_final, FINALFUNC_EXTRA)",
+        "CREATE AGGREGATE place(VARIADIC \"any\" ORDER BY VARIADIC \"any\") (SFUNC = ordered_set_transition_multi, STYPE = internal, FINALFUNC = rank_final, FINALFUNC_EXTRA, HYPOTHETICAL)"]),
+    form("CREATE OR REPLACE AGGREGATE", &["CREATE AGGREGATE a(int) (SFUNC = int4pl, STYPE = int)", "CREATE OR REPLACE AGGREGATE a(int) (SFUNC = int4mul, STYPE = int, INITCOND = '1')"]),
+    form("ALTER AGGREGATE RENAME, SET SCHEMA", &["CREATE AGGREGATE a(int) (SFUNC = int4pl, STYPE = int)", "ALTER AGGREGATE a(int) RENAME TO b", "CREATE SCHEMA x", "ALTER AGGREGATE b(int) SET SCHEMA x"]),
+    form("DROP AGGREGATE", &["CREATE AGGREGATE a(int) (SFUNC = int4pl, STYPE = int)", "DROP AGGREGATE a(int)"]),
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_form_of_routines_is_followed() {
+    super::follow(FORMS).await;
+}
