@@ -162,8 +162,7 @@ impl Copy<'_> {
         let selection = &self.ready.source.snapshot.selection;
         let mut missing = 0;
         for sequence in moment.sequences().await? {
-            let set = set_sequence(ledger.client(), &sequence.name, sequence.last_value)
-                .await?;
+            let set = set_sequence(ledger.client(), &sequence.name, sequence.last_value).await?;
             missing += usize::from(!set && selection.wants_table(&sequence.name));
         }
         if missing > 0 {
