@@ -17,6 +17,40 @@ pub enum Error {
     #[error(transparent)]
     #[diagnostic(transparent)]
     Sink(#[from] sink::postgres::Error),
+    /// The source of a snapshot.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Snapshot(#[from] listen::snapshot::Error),
+    /// The target of a snapshot.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Copy(#[from] sink::postgres::copy::Error),
+    /// Some tables could not be copied; the others are.
+    #[error("{} could not be copied: {}", if failed.len() == 1 { "a table".to_owned() } else { format!("{} tables", failed.len()) }, failed.join("; "))]
+    #[diagnostic(
+        code(snapshot::tables),
+        help("mend what is wrong with them and run again: what is copied stays, and these are copied again")
+    )]
+    Tables {
+        /// Each with its reason.
+        failed: Vec<String>,
+    },
+    /// The rows that are there were made by other modifiers.
+    #[error("the copy was begun with other rules or plugins")]
+    #[diagnostic(
+        code(snapshot::changed_modifiers),
+        help(
+            "run with those, or start the copy anew (`pgstream destroy` forgets it); `--accept-changed-modifiers` goes on all the same"
+        )
+    )]
+    ChangedModifiers,
+    /// A stream before its copy is complete.
+    #[error("the copy that this stream belongs to is not complete")]
+    #[diagnostic(
+        code(snapshot::incomplete),
+        help("run with `mode: snapshot_and_replication`: it goes on where it was")
+    )]
+    Incomplete,
     /// Source and target do not fit together.
     #[error(transparent)]
     #[diagnostic(transparent)]
@@ -39,12 +73,19 @@ impl Error {
         match self {
             Self::Listen(error) => error.is_transient(),
             Self::Sink(error) => error.is_transient(),
-            Self::Modify(_) | Self::Checkpoint(_) | Self::Bug { .. } => false,
+            Self::Snapshot(error) => error.is_transient(),
+            Self::Copy(error) => error.is_transient(),
+            Self::Modify(_)
+            | Self::Checkpoint(_)
+            | Self::Tables { .. }
+            | Self::ChangedModifiers
+            | Self::Incomplete
+            | Self::Bug { .. } => false,
         }
     }
 
     /// Whose patience counts.
     pub(crate) fn retry<'a>(&self, ready: &'a Ready) -> &'a Retry {
-        if matches!(self, Self::Sink(_)) { &ready.target.retry } else { &ready.source.retry }
+        if matches!(self, Self::Sink(_) | Self::Copy(_)) { &ready.target.retry } else { &ready.source.retry }
     }
 }

@@ -6,4 +6,5 @@ pub mod failure;
 pub mod pipeline;
 pub mod report;
 pub mod shutdown;
+mod snapshot;
 pub mod telemetry;

@@ -11,9 +11,10 @@ use modify::Chain;
 use sink::postgres::Summary;
 use tokio::task::block_in_place;
 
-use crate::config::Ready;
+use crate::config::{Mode, Ready};
 pub use crate::failure::Error;
 use crate::shutdown::Stop;
+use crate::snapshot;
 
 /// Runs until a stop is asked for or an error ends it. An error before the first row could flow is final: it
 /// is the configuration that is wrong. Later ones are tried again if they may pass.
@@ -23,6 +24,13 @@ use crate::shutdown::Stop;
 pub async fn run(ready: Ready, stop: Stop) -> Result<Summary, Error> {
     // Components block: never on a thread that others wait for.
     let mut chain = block_in_place(|| Chain::load(&ready.modifiers))?;
+    if ready.source.mode != Mode::Replication {
+        let (returned, copied) = snapshot::run(&ready, chain, &stop).await;
+        chain = returned.ok_or(Error::Bug { stage: "modifiers" })?;
+        if !copied? || ready.source.mode == Mode::Snapshot {
+            return Ok(Summary::default());
+        }
+    }
     let mut flowing = start(&ready, &mut chain).await?;
     loop {
         let began = Instant::now();
@@ -69,6 +77,7 @@ struct Flowing {
 
 async fn start(ready: &Ready, chain: &mut Chain) -> Result<Flowing, Error> {
     let mut source = listen::wal::Source::connect(ready.source.wal.clone()).await?;
+    source.leave_out(snapshot::copied(ready, source.system_id()).await?);
     let bound = block_in_place(|| chain.bind(source.relations()))?;
     for warning in &bound.warnings {
         tracing::warn!("{warning}");

@@ -16,6 +16,8 @@ pub struct Ledgered {
     pub target: Postgres,
     /// YAML that follows source and target.
     pub settings: String,
+    /// What a run does, and YAML that follows in `source.postgres`.
+    pub mode: String,
 }
 
 impl Ledgered {
@@ -39,6 +41,7 @@ impl Ledgered {
             source: Postgres::start(Options::major(major))?,
             target: Postgres::start(Options::major(major))?,
             settings: settings.to_owned(),
+            mode: "replication".to_owned(),
         };
         for (server, database) in [(&pair.source, "source"), (&pair.target, "target")] {
             server.create_database(database).await?;
@@ -58,9 +61,9 @@ impl Ledgered {
         // A small batch, so that a transaction is often more than one; short pauses, so that a fault is soon over.
         let retry = "    retry_policy: {exponential: {initial_interval: 50ms, max_interval: 300ms}}";
         format!(
-            "source:\n  postgres:\n    url: {source}\n    mode: replication\n{retry}\n\
+            "source:\n  postgres:\n    url: {source}\n    mode: {}\n{retry}\n\
              target:\n  postgres:\n    url: {target}\n    batch: {{size: 200}}\n{retry}\n{}\n",
-            self.settings
+            self.mode, self.settings
         )
     }
 

@@ -101,7 +101,9 @@ impl Rig {
     pub async fn same(&self, query: &str) -> Result<Vec<Vec<Option<String>>>> {
         let source = self.server.rows("source", query).await?;
         let target = self.server.rows("target", query).await?;
-        assert_eq!(source, target, "source and target differ: {query}");
+        let differs = source.iter().zip(&target).find(|(source, target)| source != target);
+        let rows = (source.len(), target.len());
+        assert!(source == target, "source and target differ: {query}: {rows:?} rows, first {differs:?}");
         Ok(target)
     }
 

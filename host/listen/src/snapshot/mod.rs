@@ -13,7 +13,7 @@ mod tables;
 mod tasks;
 
 pub use error::Error;
-pub use moment::{Moment, Options};
+pub use moment::{Moment, Options, system_id};
 pub use reader::{Reader, Stale};
 pub use rows::Rows;
 pub use selection::Selection;

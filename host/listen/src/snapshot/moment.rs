@@ -1,6 +1,6 @@
 //! The moment of a snapshot: a transaction that holds it open, and what it sees.
 
-use event::{Horizon, Lsn};
+use event::{Horizon, Lsn, TableName};
 use postgres::{Client, Url};
 
 use super::{Error, Selection, Sequence, Table, sequences, tables};
@@ -38,6 +38,8 @@ pub struct Moment {
     pub version: u32,
     /// The wanted tables, the largest first.
     pub tables: Vec<Table>,
+    /// Every table that there is.
+    pub names: Vec<TableName>,
 }
 
 impl Moment {
@@ -66,15 +68,27 @@ impl Moment {
         const WRITTEN: &str = "SELECT (CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_insert_lsn() END)::text";
         let written =
             client.query_one(WRITTEN, &[]).await.map_err(Error::statement("read the end of the log"))?;
-        let tables = tables::read(&client, &options.selection, &published).await?;
+        let (tables, names) = tables::read(&client, &options.selection, &published).await?;
         Ok(Self {
             name: row.get(0),
             horizon,
             lsn: written.get::<_, Option<&str>>(0).and_then(|text| text.parse().ok()).unwrap_or_default(),
             version: server.number.unsigned_abs(),
             tables,
+            names,
             client,
         })
+    }
+
+    /// Whether the source has a table of that oid now.
+    ///
+    /// # Errors
+    /// A lost connection.
+    pub async fn is_there(&self, oid: u32) -> Result<bool, Error> {
+        // What the function says is as of now, whatever the snapshot sees.
+        const THERE: &str = "SELECT pg_table_is_visible($1) IS NOT NULL";
+        let row = self.client.query_one(THERE, &[&oid]).await;
+        Ok(row.map_err(Error::statement("look for a table of the source"))?.get(0))
     }
 
     /// The sequences as they are now: they are in no snapshot.
@@ -84,4 +98,16 @@ impl Moment {
     pub async fn sequences(&self) -> Result<Vec<Sequence>, Error> {
         sequences::read(&self.client).await
     }
+}
+
+/// The identifier of the source's cluster.
+///
+/// # Errors
+/// A source that cannot be reached.
+pub async fn system_id(url: &Url) -> Result<String, Error> {
+    const ID: &str = "SELECT system_identifier::text FROM pg_control_system()";
+    let client = postgres::connect(url, APPLICATION, &[]).await?;
+    let row =
+        client.query_one(ID, &[]).await.map_err(Error::statement("read the source's system identifier"))?;
+    Ok(row.get(0))
 }

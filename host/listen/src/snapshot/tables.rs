@@ -62,12 +62,12 @@ WHERE t.oid = ANY ($1)
   AND (t.oid >= 16384 OR t.typname LIKE 'reg%' OR e.typname LIKE 'reg%' OR t.typtype = 'p' OR t.typreceive = 0::oid
        OR t.typname IN ('aclitem', '_aclitem'))";
 
-/// The wanted tables, the largest first.
+/// The wanted tables, the largest first, and the names of all.
 pub(crate) async fn read(
     client: &Client,
     selection: &Selection,
     published: &[u32],
-) -> Result<Vec<Table>, Error> {
+) -> Result<(Vec<Table>, Vec<TableName>), Error> {
     let fault = Error::statement("list the tables of the source");
     let mut parts: BTreeMap<u32, Vec<Part>> = BTreeMap::new();
     for row in client.query(PARTS, &[&published]).await.map_err(fault)? {
@@ -100,5 +100,6 @@ pub(crate) async fn read(
     let missing: Vec<TableName> =
         selection.named().filter(|name| !described.iter().any(|table| table.name == *name)).collect();
     let missing = catalog::missing_tables(client, &missing).await?;
-    if missing.is_empty() { Ok(tables) } else { Err(Error::NoTable { tables: missing }) }
+    let names = described.into_iter().map(|table| table.name).collect();
+    if missing.is_empty() { Ok((tables, names)) } else { Err(Error::NoTable { tables: missing }) }
 }

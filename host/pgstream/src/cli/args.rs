@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use listen::wal::Parts;
 
-use crate::config::{Given, Input};
+use crate::config::{Given, Input, Mode};
 use crate::telemetry::{FORMATS, LEVELS, Logging};
 
 /// Streams the changes of a Postgres database to another one, through sandboxed plugins.
@@ -47,6 +47,8 @@ pub(crate) enum Command {
     Init(Init),
     /// Stream until stopped (SIGTERM or Ctrl-C drains and ends with 0)
     Run(Run),
+    /// Copy schema and rows as they are now, and end
+    Snapshot(Snapshot),
     /// Show slot, lag and position, and what is wrong
     Status(Status),
     /// Show what changed in the source's schemas, and what they were
@@ -69,6 +71,9 @@ pub(crate) struct Init {
     /// Accepted for the original's sake: the injector needs nothing in the source
     #[arg(long, hide = true)]
     pub with_injector: bool,
+    /// Accepted for the original's sake: what an older version made is brought up to date anyway
+    #[arg(long, hide = true)]
+    pub upgrade: bool,
 }
 
 /// Flags of `destroy`.
@@ -227,6 +232,18 @@ pub(crate) struct Run {
     /// Do what init does first
     #[arg(long)]
     pub init: bool,
+    /// Bring what an older version made in the source up to date first
+    #[arg(long)]
+    pub upgrade: bool,
+    /// Copy these tables first (`app.*`, `users`; separated by commas)
+    #[arg(long, value_name = "TABLES", value_delimiter = ',', num_args = 1..)]
+    pub snapshot_tables: Vec<String>,
+    /// What the copy creates is dropped on the target first
+    #[arg(long)]
+    pub reset: bool,
+    /// Write the schema of the copy to a file too
+    #[arg(long, value_name = "FILE")]
+    pub dump_file: Option<String>,
     /// Switch the injector on
     #[arg(long)]
     pub with_injector: bool,
@@ -235,6 +252,38 @@ pub(crate) struct Run {
     pub accept_changed_modifiers: bool,
 }
 
+/// Flags of `snapshot`.
+#[derive(Debug, Args)]
+pub(crate) struct Snapshot {
+    /// Address of the source
+    #[arg(long, alias = "source-url", value_name = "URL")]
+    pub postgres_url: Option<String>,
+    /// Kind of target; so far postgres
+    #[arg(long, value_name = "KIND", value_parser = ["postgres"], hide_possible_values = true)]
+    pub target: Option<String>,
+    /// Address of the target
+    #[arg(long, value_name = "URL")]
+    pub target_url: Option<String>,
+    /// Which tables (`app.*`, `users`; separated by commas) [default: all]
+    #[arg(long, value_name = "TABLES", value_delimiter = ',', num_args = 1..)]
+    pub tables: Vec<String>,
+    /// What is to be created is dropped on the target first
+    #[arg(long)]
+    pub reset: bool,
+    /// Write the schema to a file too
+    #[arg(long, value_name = "FILE")]
+    pub dump_file: Option<String>,
+    /// Add a component to the run (may be given again)
+    #[arg(long, value_name = "FILE.wasm")]
+    pub plugin: Vec<PathBuf>,
+    /// Go on though rules or plugins are not those that wrote the target
+    #[arg(long)]
+    pub accept_changed_modifiers: bool,
+}
+
+const TABLES: &[&str] = &["source", "postgres", "snapshot", "tables"];
+const CLEAN: &[&str] = &["source", "postgres", "snapshot", "schema", "pgdump_pgrestore", "clean_target_db"];
+const DUMP_FILE: &[&str] = &["source", "postgres", "snapshot", "schema", "pgdump_pgrestore", "dump_file"];
 const SOURCE_URL: &[&str] = &["source", "postgres", "url"];
 const TARGET_URL: &[&str] = &["target", "postgres", "url"];
 const SLOT: &[&str] = &["source", "postgres", "replication", "replication_slot"];
@@ -281,12 +330,28 @@ impl Cli {
                 give("--postgres-url", SOURCE_URL, command.source().postgres_url.as_deref());
                 give("--replication-slot", SLOT, command.source().replication_slot.as_deref());
             }
+            Command::Snapshot(snapshot) => {
+                give("--postgres-url", SOURCE_URL, snapshot.postgres_url.as_deref());
+                give("--target-url", TARGET_URL, snapshot.target_url.as_deref());
+                let tables = snapshot.tables.join(" ");
+                give("--tables", TABLES, Some(tables.as_str()).filter(|tables| !tables.is_empty()));
+                give("--reset", CLEAN, snapshot.reset.then_some("true"));
+                give("--dump-file", DUMP_FILE, snapshot.dump_file.as_deref());
+                input.mode = Some(Mode::Snapshot);
+                input.plugins.clone_from(&snapshot.plugin);
+                input.accept_changed_modifiers = snapshot.accept_changed_modifiers;
+            }
             Command::Run(run) => {
                 give("--source-url", SOURCE_URL, run.source_url.as_deref());
                 give("--target-url", TARGET_URL, run.target_url.as_deref());
                 give("--replication-slot", SLOT, run.replication_slot.as_deref());
                 let injector = &["modifiers", "injector", "enabled"];
                 give("--with-injector", injector, run.with_injector.then_some("true"));
+                let tables = run.snapshot_tables.join(" ");
+                give("--snapshot-tables", TABLES, Some(tables.as_str()).filter(|tables| !tables.is_empty()));
+                give("--reset", CLEAN, run.reset.then_some("true"));
+                give("--dump-file", DUMP_FILE, run.dump_file.as_deref());
+                input.mode = (!run.snapshot_tables.is_empty()).then_some(Mode::SnapshotAndReplication);
                 input.plugins.clone_from(&run.plugin);
                 input.accept_changed_modifiers = run.accept_changed_modifiers;
             }

@@ -4,13 +4,10 @@ use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Command};
 
 /// Flags, with the command that they belong to.
-const FLAGS: &[(&str, &[&str])] = &[
-    ("init", &["upgrade"]),
-    ("run", &["snapshot-tables", "reset", "profile", "upgrade", "dump-file", "data-only"]),
-];
+const FLAGS: &[(&str, &[&str])] = &[("run", &["profile", "data-only"]), ("snapshot", &["profile"])];
 
 /// Commands, the original's and our own.
-const COMMANDS: &[&str] = &["snapshot", "validate", "check", "plugin"];
+const COMMANDS: &[&str] = &["validate", "check", "plugin"];
 
 /// The command line with these as hidden flags and commands.
 pub(super) fn known(mut command: Command) -> Command {

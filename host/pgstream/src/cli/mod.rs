@@ -15,6 +15,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches};
+use listen::wal::Parts;
 
 use self::args::{Cli, Command};
 use crate::config::{Input, Loaded};
@@ -58,7 +59,16 @@ fn execute(cli: &Cli, input: &Input, logging: &mut Logging) -> Result<ExitCode, 
     match &cli.command {
         Command::Run(run) => {
             let ready = started(input.ready()?, logging);
-            runtime()?.block_on(run::run(ready, run.init))
+            let first = match (run.init, run.upgrade) {
+                (true, _) => Some(Parts::All),
+                (false, true) => Some(Parts::Migrations),
+                (false, false) => None,
+            };
+            runtime()?.block_on(run::run(ready, first))
+        }
+        Command::Snapshot(_) => {
+            let ready = started(input.ready()?, logging);
+            runtime()?.block_on(run::run(ready, None))
         }
         Command::Init(init) => {
             let (source, _) = started(input.ends()?, logging);

@@ -9,11 +9,11 @@ use crate::config::Ready;
 use crate::pipeline;
 use crate::shutdown::Stop;
 
-/// Runs the pipeline to its end.
-pub(super) async fn run(ready: Ready, with_init: bool) -> Result<ExitCode, Error> {
+/// Runs the pipeline to its end; before, it does what `init` does for these parts.
+pub(super) async fn run(ready: Ready, first: Option<Parts>) -> Result<ExitCode, Error> {
     let stop = Stop::on_signals().map_err(Error::System)?;
-    if with_init {
-        init::init(&ready.source.wal, Parts::All).await?;
+    if let Some(parts) = first {
+        init::init(&ready.source.wal, parts).await?;
     }
     let summary = pipeline::run(ready, stop).await?;
     tracing::info!(

@@ -15,6 +15,7 @@ mod problem;
 mod ready;
 mod scalar;
 mod section;
+mod snapshot;
 mod source;
 mod target;
 #[cfg(test)]
@@ -31,7 +32,8 @@ use crate::telemetry::Logging;
 
 pub use self::problem::{Error, Fault, Origin, Problem};
 pub use self::ready::{
-    BATCH_BYTES, BATCH_ROWS, FIRST_PAUSE, LONGEST_PAUSE, Loaded, QUEUE_BYTES, Ready, Retry, Source, Target,
+    BATCH_BYTES, BATCH_ROWS, FIRST_PAUSE, LONGEST_PAUSE, Loaded, Mode, QUEUE_BYTES, RANGE_BYTES, Ready,
+    Retry, SchemaCopy, Snapshot, Source, Target, WORKERS, What,
 };
 pub(crate) use self::section::Section;
 
@@ -59,6 +61,8 @@ pub struct Input {
     pub plugins: Vec<PathBuf>,
     /// `--accept-changed-modifiers`.
     pub accept_changed_modifiers: bool,
+    /// What the command does, whatever the file says: `pgstream snapshot`.
+    pub mode: Option<Mode>,
 }
 
 impl Input {
@@ -101,7 +105,7 @@ impl Input {
         let (ready, logging) = Section::root(&tree, &mut report, |root| {
             let logging = Logging::read(root);
             root.not_built(&["instrumentation"]);
-            let source = source::read(root, is_yaml);
+            let source = source::read(root, is_yaml, self.mode);
             let target = target::read(root, target_required);
             let url = source.as_ref().map(|source| &source.wal.url);
             let mut modifiers = modifiers::read(root, url);

@@ -1,5 +1,6 @@
 //! The configuration ready to use: nothing in it can be wrong by itself any more.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::problem::Problem;
@@ -11,6 +12,10 @@ pub const BATCH_ROWS: usize = 10_000;
 pub const BATCH_BYTES: usize = 8 << 20;
 /// Bytes that wait between source and target at most, unless `batch.max_queue_bytes` says otherwise.
 pub const QUEUE_BYTES: usize = 100 << 20;
+/// Bytes that a reader of a snapshot copies at a time, unless `snapshot.data.batch_bytes` says otherwise.
+pub const RANGE_BYTES: usize = 80 << 20;
+/// Readers of a snapshot, unless `snapshot.data.table_workers` says otherwise.
+pub const WORKERS: usize = 4;
 /// The original's retry: 500 ms, doubled up to 30 s, for ever.
 pub const FIRST_PAUSE: Duration = Duration::from_millis(500);
 /// See [`FIRST_PAUSE`].
@@ -32,10 +37,90 @@ pub struct Ready {
 /// The source, which is all that `init` and `destroy` need.
 #[derive(Clone, Debug)]
 pub struct Source {
+    /// What to do.
+    pub mode: Mode,
     /// The slot and what it is read with.
     pub wal: listen::wal::Options,
+    /// What is copied first.
+    pub snapshot: Snapshot,
     /// How often and when to connect again.
     pub retry: Retry,
+}
+
+/// What a run does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// Streams the changes from the slot's position on.
+    #[default]
+    Replication,
+    /// Copies what there is, and ends.
+    Snapshot,
+    /// Copies what there is, then streams the changes since.
+    SnapshotAndReplication,
+}
+
+/// What a snapshot copies, and how.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// Schema, rows or both.
+    pub what: What,
+    /// Which tables.
+    pub selection: listen::snapshot::Selection,
+    /// How many read and write at the same time.
+    pub workers: usize,
+    /// About how many bytes each takes at a time.
+    pub range_bytes: usize,
+    /// What becomes of rows that the target has.
+    pub existing: sink::postgres::copy::Existing,
+    /// No lines about how far it is.
+    pub disable_progress: bool,
+    /// How the schema is copied.
+    pub schema: SchemaCopy,
+}
+
+/// What of a database is copied.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum What {
+    /// Everything.
+    #[default]
+    Full,
+    /// No rows.
+    Schema,
+    /// Rows alone: the tables are there.
+    Data,
+}
+
+/// How a schema is copied: the keys of `pgdump_pgrestore`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SchemaCopy {
+    /// `clean_target_db`: what is to be created is dropped first.
+    pub clean: bool,
+    /// `create_target_db`.
+    pub create_database: bool,
+    /// `include_global_db_objects`: extensions, event triggers and the like too.
+    pub global_objects: bool,
+    /// `no_owner`.
+    pub no_owner: bool,
+    /// `no_privileges`.
+    pub no_privileges: bool,
+    /// `role`: who reads the source and owns what is made.
+    pub role: Option<String>,
+    /// `roles_snapshot_mode`: with passwords, without, or no roles at all.
+    pub roles: Option<bool>,
+    /// `excluded_security_labels`: providers.
+    pub excluded_security_labels: Vec<String>,
+    /// `refresh_materialized_views`.
+    pub refresh_materialized_views: bool,
+    /// `index_constraint_session_settings`: `name=value` for the sessions that make indexes and constraints.
+    pub session_settings: Vec<String>,
+    /// `dump_file`: where a readable copy of the schema goes.
+    pub dump_file: Option<PathBuf>,
+    /// `include_object_types`; none means all.
+    pub included_types: Vec<String>,
+    /// `exclude_object_types`.
+    pub excluded_types: Vec<String>,
+    /// `bin_directory`: where `pg_dump` and `pg_restore` are.
+    pub programs: Option<PathBuf>,
 }
 
 /// The target.

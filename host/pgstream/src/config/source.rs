@@ -6,24 +6,30 @@ use event::TableName;
 use listen::wal::Options;
 
 use super::problem::Fault;
-use super::ready::{Retry, Source};
+use super::ready::{Mode, Retry, Source, What};
 use super::section::Section;
+use super::snapshot;
 
 /// The longest name that Postgres keeps whole, in bytes.
 const NAME_LENGTH: usize = 63;
 
-/// Reads the section `source`. `mode_required` is true where a YAML file says what to do.
-pub(super) fn read(root: &mut Section<'_>, mode_required: bool) -> Option<Source> {
+/// Reads the section `source`. `mode_required` is true where a YAML file says what to do; `mode` is what the command
+/// says.
+pub(super) fn read(root: &mut Section<'_>, mode_required: bool, mode: Option<Mode>) -> Option<Source> {
     root.section("source", |source| {
         source.not_built(&["kafka"]);
-        source.section("postgres", |postgres| read_postgres(postgres, mode_required))
+        source.section("postgres", |postgres| read_postgres(postgres, mode_required, mode))
     })
 }
 
-fn read_postgres(section: &mut Section<'_>, mode_required: bool) -> Option<Source> {
+fn read_postgres(section: &mut Section<'_>, mode_required: bool, mode: Option<Mode>) -> Option<Source> {
     let url = url(section, "the source's address, postgres://user:password@host:port/database");
-    read_mode(section, mode_required);
-    section.not_built(&["snapshot"]);
+    let (snapshot, names_tables) = snapshot::read(section);
+    let mode = read_mode(section, mode_required, mode, names_tables);
+    if mode != Mode::Replication && snapshot.what != What::Data {
+        let instead = Some("make the tables with pg_dump and psql, and set snapshot.mode: data");
+        section.problem("snapshot", Fault::NotBuilt { instead });
+    }
     let retry = read_retry(section);
     let wal = section.section("replication", |replication| {
         let slot = name(replication, "replication_slot", is_slot_name, SLOT_RULE);
@@ -40,7 +46,7 @@ fn read_postgres(section: &mut Section<'_>, mode_required: bool) -> Option<Sourc
         });
         options(replication, url?, slot?, publication?, tables, via_root)
     })?;
-    Some(Source { wal, retry })
+    Some(Source { mode, wal, snapshot, retry })
 }
 
 fn options(
@@ -107,15 +113,20 @@ fn table_name(text: &str) -> Option<TableName> {
     }
 }
 
-fn read_mode(section: &mut Section<'_>, required: bool) {
-    let mode = section
-        .choice("mode", &[("replication", true), ("snapshot", false), ("snapshot_and_replication", false)]);
-    if mode == Some(false) {
-        section.problem("mode", Fault::NotBuilt { instead: Some("the only mode so far is `replication`") });
+fn read_mode(section: &mut Section<'_>, required: bool, command: Option<Mode>, names_tables: bool) -> Mode {
+    let modes = [
+        ("replication", Mode::Replication),
+        ("snapshot", Mode::Snapshot),
+        ("snapshot_and_replication", Mode::SnapshotAndReplication),
+    ];
+    let mode = section.choice("mode", &modes);
+    if required && command.is_none() && !section.has("mode") {
+        let expected = "write `mode: replication`, `snapshot` or `snapshot_and_replication`".to_owned();
+        section.problem("mode", Fault::Missing { expected });
     }
-    if required && !section.has("mode") {
-        section.problem("mode", Fault::Missing { expected: "write `mode: replication`".to_owned() });
-    }
+    // Variables have none for the mode: where they name tables for a snapshot, there is one.
+    let implied = if names_tables && !required { Mode::SnapshotAndReplication } else { Mode::Replication };
+    command.or(mode).unwrap_or(implied)
 }
 
 /// The address at the key `url`, which must be there.

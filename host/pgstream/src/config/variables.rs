@@ -37,6 +37,85 @@ const SETTINGS: &[(&str, &[&str])] = &[
         "POSTGRES_REPLICATION_PLUGIN_FILTER_TABLES",
         &["source", "postgres", "replication", "plugin", "filter_tables"],
     ),
+    ("POSTGRES_SNAPSHOT_MODE", &["source", "postgres", "snapshot", "mode"]),
+    ("POSTGRES_SNAPSHOT_TABLES", &["source", "postgres", "snapshot", "tables"]),
+    ("POSTGRES_SNAPSHOT_EXCLUDED_TABLES", &["source", "postgres", "snapshot", "excluded_tables"]),
+    ("POSTGRES_SNAPSHOT_SCHEMA_ONLY_TABLES", &["source", "postgres", "snapshot", "schema_only_tables"]),
+    ("POSTGRES_SNAPSHOT_SCHEMA_WORKERS", &["source", "postgres", "snapshot", "data", "schema_workers"]),
+    ("POSTGRES_SNAPSHOT_TABLE_WORKERS", &["source", "postgres", "snapshot", "data", "table_workers"]),
+    ("POSTGRES_SNAPSHOT_WORKERS", &["source", "postgres", "snapshot", "snapshot_workers"]),
+    ("POSTGRES_SNAPSHOT_BATCH_BYTES", &["source", "postgres", "snapshot", "data", "batch_bytes"]),
+    ("POSTGRES_SNAPSHOT_MAX_CONNECTIONS", &["source", "postgres", "snapshot", "data", "max_connections"]),
+    ("POSTGRES_SNAPSHOT_EXISTING_ROWS", &["source", "postgres", "snapshot", "data", "existing_rows"]),
+    ("POSTGRES_SNAPSHOT_STORE_URL", &["source", "postgres", "snapshot", "recorder", "postgres_url"]),
+    (
+        "POSTGRES_SNAPSHOT_STORE_REPEATABLE",
+        &["source", "postgres", "snapshot", "recorder", "repeatable_snapshots"],
+    ),
+    (
+        "POSTGRES_SNAPSHOT_CLEAN_TARGET_DB",
+        &["source", "postgres", "snapshot", "schema", "pgdump_pgrestore", "clean_target_db"],
+    ),
+    (
+        "POSTGRES_SNAPSHOT_CREATE_TARGET_DB",
+        &["source", "postgres", "snapshot", "schema", "pgdump_pgrestore", "create_target_db"],
+    ),
+    (
+        "POSTGRES_SNAPSHOT_INCLUDE_GLOBAL_DB_OBJECTS",
+        &["source", "postgres", "snapshot", "schema", "pgdump_pgrestore", "include_global_db_objects"],
+    ),
+    ("POSTGRES_SNAPSHOT_ROLE", &["source", "postgres", "snapshot", "schema", "pgdump_pgrestore", "role"]),
+    (
+        "POSTGRES_SNAPSHOT_ROLES_SNAPSHOT_MODE",
+        &["source", "postgres", "snapshot", "schema", "pgdump_pgrestore", "roles_snapshot_mode"],
+    ),
+    (
+        "POSTGRES_SNAPSHOT_NO_OWNER",
+        &["source", "postgres", "snapshot", "schema", "pgdump_pgrestore", "no_owner"],
+    ),
+    (
+        "POSTGRES_SNAPSHOT_NO_PRIVILEGES",
+        &["source", "postgres", "snapshot", "schema", "pgdump_pgrestore", "no_privileges"],
+    ),
+    (
+        "POSTGRES_SNAPSHOT_EXCLUDED_SECURITY_LABELS",
+        &["source", "postgres", "snapshot", "schema", "pgdump_pgrestore", "excluded_security_labels"],
+    ),
+    (
+        "POSTGRES_SNAPSHOT_REFRESH_MATERIALIZED_VIEWS",
+        &["source", "postgres", "snapshot", "schema", "pgdump_pgrestore", "refresh_materialized_views"],
+    ),
+    (
+        "POSTGRES_SNAPSHOT_INDEX_CONSTRAINT_SESSION_SETTINGS",
+        &[
+            "source",
+            "postgres",
+            "snapshot",
+            "schema",
+            "pgdump_pgrestore",
+            "index_constraint_session_settings",
+        ],
+    ),
+    (
+        "POSTGRES_SNAPSHOT_INCLUDE_OBJECT_TYPES",
+        &["source", "postgres", "snapshot", "schema", "pgdump_pgrestore", "include_object_types"],
+    ),
+    (
+        "POSTGRES_SNAPSHOT_EXCLUDE_OBJECT_TYPES",
+        &["source", "postgres", "snapshot", "schema", "pgdump_pgrestore", "exclude_object_types"],
+    ),
+    (
+        "POSTGRES_SNAPSHOT_SCHEMA_DUMP_FILE",
+        &["source", "postgres", "snapshot", "schema", "pgdump_pgrestore", "dump_file"],
+    ),
+    (
+        "POSTGRES_SNAPSHOT_BIN_DIRECTORY",
+        &["source", "postgres", "snapshot", "schema", "pgdump_pgrestore", "bin_directory"],
+    ),
+    (
+        "POSTGRES_SNAPSHOT_DISABLE_PROGRESS_TRACKING",
+        &["source", "postgres", "snapshot", "disable_progress_tracking"],
+    ),
     ("POSTGRES_WRITER_TARGET_URL", &["target", "postgres", "url"]),
     ("POSTGRES_WRITER_MAX_CONNECTIONS", &["target", "postgres", "max_connections"]),
     ("POSTGRES_WRITER_BATCH_TIMEOUT", &["target", "postgres", "batch", "timeout"]),
@@ -85,7 +164,6 @@ const RETRY: &[(&str, &[&str])] = &[
 
 /// Beginnings (without the prefix) of variables for parts that this version does not have.
 const NOT_BUILT: &[&str] = &[
-    "POSTGRES_SNAPSHOT_",
     "KAFKA_",
     "OPENSEARCH_",
     "ELASTICSEARCH_",

@@ -4,19 +4,24 @@ use crate::tool::{Folder, NOWHERE, command, config, configured, pgstream};
 
 #[test]
 fn help_fits_a_terminal_and_hides_what_is_not_built() {
-    for arguments in
-        [&["--help"][..], &["run", "--help"], &["init", "--help"], &["status", "--help"], &["destroy", "-h"]]
-    {
+    for arguments in [
+        &["--help"][..],
+        &["run", "--help"],
+        &["init", "--help"],
+        &["status", "--help"],
+        &["snapshot", "--help"],
+        &["destroy", "-h"],
+    ] {
         let ended = pgstream(arguments);
         ended.is_done();
         let wide: Vec<&str> = ended.stdout.lines().filter(|line| line.chars().count() > 80).collect();
         assert!(wide.is_empty(), "{arguments:?}: {wide:#?}");
-        for hidden in ["snapshot", "--upgrade", "tear-down", "--profile"] {
+        for hidden in ["tear-down", "--profile"] {
             assert!(!ended.stdout.contains(hidden), "{hidden} in {}", ended.stdout);
         }
     }
     let help = pgstream(&["--help"]).stdout;
-    for command in ["init", "run", "status", "destroy", "Exit codes"] {
+    for command in ["init", "run", "snapshot", "status", "destroy", "Exit codes"] {
         assert!(help.contains(command), "{help}");
     }
 }
@@ -45,16 +50,10 @@ fn usage_errors_end_with_2() {
 #[test]
 fn flags_and_commands_that_are_not_built_are_refused_by_name() {
     for (arguments, named) in [
-        (&["run", "--snapshot-tables", "*.*", "users"][..], "--snapshot-tables"),
-        (&["run", "--profile", "--source-url", NOWHERE], "--profile"),
-        (&["run", "--reset"], "--reset"),
+        (&["run", "--profile", "--source-url", NOWHERE][..], "--profile"),
         (&["run", "--data-only"], "--data-only"),
-        (&["run", "--dump-file", "a.sql"], "--dump-file"),
-        (&["run", "--upgrade"], "--upgrade"),
-        (&["init", "--upgrade"], "--upgrade"),
         (&["run", "--source", "kafka"], "--source kafka"),
         (&["run", "--target", "opensearch"], "--target opensearch"),
-        (&["snapshot", "--postgres-url", NOWHERE, "--tables", "a"], "pgstream snapshot"),
         (&["validate", "rules", "-f", "rules.yaml"], "pgstream validate"),
         (&["check", "--json"], "pgstream check"),
         (&["plugin", "list"], "pgstream plugin"),

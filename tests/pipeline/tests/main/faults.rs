@@ -42,7 +42,7 @@ async fn killed_at_random_moments_nothing_is_lost_doubled_or_seen_half() {
 }
 
 /// The names of all places in the program's source, so that none can be forgotten.
-fn places() -> BTreeSet<String> {
+pub(crate) fn places() -> BTreeSet<String> {
     fn collect(folder: &Path, places: &mut BTreeSet<String>) {
         for entry in std::fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
@@ -61,7 +61,7 @@ fn places() -> BTreeSet<String> {
 }
 
 /// Has the program die when it has passed the place so many times.
-fn dying(
+pub(crate) fn dying(
     arguments: &[&str],
     pair: &Ledgered,
     place: &str,

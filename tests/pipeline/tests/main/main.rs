@@ -9,5 +9,6 @@ mod plugins;
 mod positions;
 mod schema;
 mod shutdown;
+mod snapshot;
 mod types;
 mod values;

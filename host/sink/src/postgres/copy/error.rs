@@ -19,7 +19,7 @@ pub enum Error {
     #[diagnostic(
         code(sink::copy::not_empty),
         help(
-            "empty them or name others, or say what to do with them: target.postgres.existing_rows: truncate (they go) or append (they stay beside the copied ones)"
+            "empty them or name others, or say what to do with them: source.postgres.snapshot.data.existing_rows: truncate (they go) or append (they stay beside the copied ones)"
         )
     )]
     NotEmpty {

@@ -18,6 +18,8 @@ CREATE TABLE IF NOT EXISTS pgstream.snapshots (
     phase     text NOT NULL CHECK (phase IN ('rows', 'finish', 'done')),
     horizon   text NOT NULL,
     lsn       pg_lsn NOT NULL,
+    chain     text NOT NULL,
+    archive   bytea,
     begun_at  timestamptz NOT NULL DEFAULT now(),
     ended_at  timestamptz,
     PRIMARY KEY (system_id, slot));
@@ -77,6 +79,8 @@ pub struct Whole {
     pub horizon: Horizon,
     /// All of those were committed before it.
     pub lsn: Lsn,
+    /// Digest of the modifiers that make the rows.
+    pub chain: String,
 }
 
 /// Where a table is.
@@ -176,23 +180,47 @@ impl Ledger {
         whole(&self.client, &self.system_id, &self.slot).await
     }
 
-    /// It is at `phase` now. The moment of the schema stays what it was at first.
+    /// The tables are there, as of a moment; now come the rows. `archive` holds what is made after them.
     ///
     /// # Errors
     /// A target that does not answer.
-    pub async fn set_phase(&self, phase: Phase, horizon: &Horizon, lsn: Lsn) -> Result<(), Error> {
-        const SET: &str = "INSERT INTO pgstream.snapshots AS s (system_id, slot, phase, horizon, lsn) \
-            VALUES ($1, $2, $3, $4, $5::text::pg_lsn) \
-            ON CONFLICT (system_id, slot) DO UPDATE SET phase = EXCLUDED.phase, \
-                ended_at = CASE WHEN EXCLUDED.phase = 'done' THEN now() END";
+    pub async fn begin(&self, whole: &Whole, archive: Option<&[u8]>) -> Result<(), Error> {
+        const FORGET: &str = "DELETE FROM pgstream.snapshot_tables WHERE system_id = $1 AND slot = $2";
+        const BEGIN: &str = "INSERT INTO pgstream.snapshots AS s (system_id, slot, phase, horizon, lsn, chain, archive) \
+            VALUES ($1, $2, $3, $4, $5::text::pg_lsn, $6, $7) \
+            ON CONFLICT (system_id, slot) DO UPDATE SET phase = EXCLUDED.phase, horizon = EXCLUDED.horizon, \
+                lsn = EXCLUDED.lsn, chain = EXCLUDED.chain, archive = EXCLUDED.archive, begun_at = now(), ended_at = NULL";
+        let fault = Error::statement("write the ledger of snapshots");
+        let (system_id, slot) = (&self.system_id, &self.slot);
+        self.client.execute(FORGET, &[system_id, slot]).await.map_err(&fault)?;
+        let (horizon, lsn) = (whole.horizon.to_string(), whole.lsn.to_string());
         self.client
-            .execute(
-                SET,
-                &[&self.system_id, &self.slot, &phase.word(), &horizon.to_string(), &lsn.to_string()],
-            )
+            .execute(BEGIN, &[system_id, slot, &whole.phase.word(), &horizon, &lsn, &whole.chain, &archive])
             .await
-            .map(|_| ())
-            .map_err(Error::statement("write the ledger of snapshots"))
+            .map_err(&fault)?;
+        Ok(())
+    }
+
+    /// It is at `phase` now.
+    ///
+    /// # Errors
+    /// A target that does not answer.
+    pub async fn set_phase(&self, phase: Phase) -> Result<(), Error> {
+        const SET: &str = "UPDATE pgstream.snapshots SET phase = $3, \
+                ended_at = CASE WHEN $3 = 'done' THEN now() END, archive = CASE WHEN $3 <> 'done' THEN archive END \
+            WHERE system_id = $1 AND slot = $2";
+        let set = self.client.execute(SET, &[&self.system_id, &self.slot, &phase.word()]).await;
+        set.map(|_| ()).map_err(Error::statement("write the ledger of snapshots"))
+    }
+
+    /// What is made after the rows.
+    ///
+    /// # Errors
+    /// A target that does not answer.
+    pub async fn archive(&self) -> Result<Option<Vec<u8>>, Error> {
+        const ARCHIVE: &str = "SELECT archive FROM pgstream.snapshots WHERE system_id = $1 AND slot = $2";
+        let row = self.client.query_opt(ARCHIVE, &[&self.system_id, &self.slot]).await;
+        Ok(row.map_err(Error::statement("read the ledger of snapshots"))?.and_then(|row| row.get(0)))
     }
 
     /// All tables.
@@ -279,14 +307,14 @@ fn moment(horizon: &str, lsn: &str) -> Result<(Horizon, Lsn), Error> {
 
 async fn whole(client: &Client, system_id: &str, slot: &str) -> Result<Option<Whole>, Error> {
     const WHOLE: &str =
-        "SELECT phase, horizon, lsn::text FROM pgstream.snapshots WHERE system_id = $1 AND slot = $2";
+        "SELECT phase, horizon, lsn::text, chain FROM pgstream.snapshots WHERE system_id = $1 AND slot = $2";
     let fault = Error::statement("read the ledger of snapshots");
     let Some(row) = client.query_opt(WHOLE, &[&system_id, &slot]).await.map_err(fault)? else {
         return Ok(None);
     };
     let (horizon, lsn) = moment(row.get(1), row.get(2))?;
     let phase = Phase::of(row.get(0)).ok_or_else(|| unreadable(row.get(0)))?;
-    Ok(Some(Whole { phase, horizon, lsn }))
+    Ok(Some(Whole { phase, horizon, lsn, chain: row.get(3) }))
 }
 
 async fn entries(client: &Client, system_id: &str, slot: &str) -> Result<Vec<Entry>, Error> {

@@ -1,0 +1,89 @@
+//! Reads `source.postgres.snapshot`: what is copied at the start, and how.
+
+use std::path::PathBuf;
+
+use listen::snapshot::Selection;
+use sink::postgres::copy::Existing;
+
+use super::problem::Fault;
+use super::ready::{RANGE_BYTES, SchemaCopy, Snapshot, WORKERS, What};
+use super::section::Section;
+
+/// Reads the section; one that is not there is that of every table. True if it names tables.
+pub(super) fn read(section: &mut Section<'_>) -> (Snapshot, bool) {
+    section.section("snapshot", |snapshot| {
+        let words = [("full", What::Full), ("schema", What::Schema), ("data", What::Data)];
+        let what = snapshot.choice("mode", &words).unwrap_or_default();
+        let (selection, names_tables) = read_selection(snapshot);
+        snapshot.without_effect(
+            "recorder",
+            "has no effect: the ledger is on the target, so that it cannot differ from it",
+        );
+        // One queue serves all schemas, so that none waits for the last table of another.
+        snapshot.without_effect(
+            "snapshot_workers",
+            "has no effect: `data.table_workers` read the tables of all schemas",
+        );
+        let disable_progress = snapshot.flag("disable_progress_tracking").unwrap_or(false);
+        let (workers, range_bytes, existing) = snapshot.section("data", |data| {
+            data.without_effect(
+                "schema_workers",
+                "has no effect: `table_workers` read the tables of all schemas",
+            );
+            let workers = data.count("table_workers").unwrap_or(WORKERS);
+            let limit = data.count("max_connections").unwrap_or(workers);
+            let words = [
+                ("refuse", Existing::Refuse),
+                ("truncate", Existing::Truncate),
+                ("append", Existing::Append),
+            ];
+            let existing = data.choice("existing_rows", &words).unwrap_or_default();
+            (workers.min(limit), data.bytes("batch_bytes").unwrap_or(RANGE_BYTES), existing)
+        });
+        let schema = snapshot.section("schema", |schema| schema.section("pgdump_pgrestore", read_schema));
+        (Snapshot { what, selection, workers, range_bytes, existing, disable_progress, schema }, names_tables)
+    })
+}
+
+fn read_selection(section: &mut Section<'_>) -> (Selection, bool) {
+    let mut lists = [Vec::new(), Vec::new(), Vec::new()];
+    for (list, key) in lists.iter_mut().zip(["tables", "excluded_tables", "schema_only_tables"]) {
+        *list = section.texts(key);
+        if let Err(error) = Selection::parse(list, &[], &[]) {
+            section.refuse(key, error.to_string());
+            list.clear();
+        }
+    }
+    let [tables, excluded, schema_only] = lists;
+    let names_tables = !(tables.is_empty() && excluded.is_empty() && schema_only.is_empty());
+    (Selection::parse(&tables, &excluded, &schema_only).unwrap_or_default(), names_tables)
+}
+
+fn read_schema(section: &mut Section<'_>) -> SchemaCopy {
+    let mut flag = |key: &'static str| section.flag(key).unwrap_or(false);
+    let mut schema = SchemaCopy {
+        clean: flag("clean_target_db"),
+        create_database: flag("create_target_db"),
+        global_objects: flag("include_global_db_objects"),
+        no_owner: flag("no_owner"),
+        no_privileges: flag("no_privileges"),
+        refresh_materialized_views: flag("refresh_materialized_views"),
+        ..SchemaCopy::default()
+    };
+    schema.role = section.text("role");
+    let modes = [("enabled", Some(true)), ("no_passwords", Some(false)), ("disabled", None)];
+    schema.roles = section.choice("roles_snapshot_mode", &modes).unwrap_or(Some(false));
+    // The original's documents have the one, its code the other.
+    schema.excluded_security_labels = section.texts("excluded_security_labels");
+    schema.excluded_security_labels.extend(section.texts("exclude_security_labels"));
+    schema.session_settings = section.texts("index_constraint_session_settings");
+    schema.dump_file = section.text("dump_file").map(PathBuf::from);
+    schema.programs = section.text("bin_directory").map(PathBuf::from);
+    schema.included_types = section.texts("include_object_types");
+    schema.excluded_types = section.texts("exclude_object_types");
+    if !schema.included_types.is_empty() && !schema.excluded_types.is_empty() {
+        let reason = "stands beside include_object_types, and only one of the two may be given";
+        section.problem("exclude_object_types", Fault::Value { reason: reason.to_owned() });
+    }
+    schema
+}

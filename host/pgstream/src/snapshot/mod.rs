@@ -1,0 +1,206 @@
+//! The initial copy: schema, rows, indexes and constraints; at the end the stream goes on where it leaves off.
+//!
+//! What is done is in the ledger on the target, so a copy that ended in the middle goes on: tables that are complete
+//! stay as they are, the others are copied again as of a new moment. The stream leaves out, for each table, what its
+//! moment saw, so that nothing comes twice and nothing is missed.
+
+mod modifier;
+mod progress;
+mod rows;
+
+use std::time::Instant;
+
+use event::TableName;
+use listen::snapshot::{Moment, Options};
+use listen::wal::Copied;
+use modify::Chain;
+use sink::postgres::copy::{self, Entry, Ledger, Phase, State, Whole, set_sequence};
+
+use self::modifier::Modifier;
+use crate::config::{Mode, Ready, What};
+use crate::failure::Error;
+use crate::shutdown::Stop;
+
+/// How often a table that changes while it is read is tried again.
+const ROUNDS: usize = 5;
+
+/// Copies what is not copied yet. False if a stop came before the end.
+pub(crate) async fn run(
+    ready: &Ready,
+    mut chain: Chain,
+    stop: &Stop,
+) -> (Option<Chain>, Result<bool, Error>) {
+    let (mut outage, mut attempt) = (Instant::now(), 0);
+    loop {
+        let began = Instant::now();
+        let (returned, result) = copy(ready, chain, stop).await;
+        let Some(back) = returned else { return (None, Err(Error::Bug { stage: "modifiers" })) };
+        chain = back;
+        let error = match result {
+            Err(error) if error.is_transient() && !stop.is_requested() => error,
+            other => return (Some(chain), other),
+        };
+        let retry = error.retry(ready);
+        if began.elapsed() >= retry.longest {
+            (outage, attempt) = (Instant::now(), 0);
+        }
+        let Some(pause) = retry.pause(attempt, outage.elapsed()) else { return (Some(chain), Err(error)) };
+        tracing::warn!(%error, ?pause, "copying on, as of a new moment");
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = stop.requested() => return (Some(chain), Ok(false)),
+        }
+        attempt += 1;
+    }
+}
+
+async fn copy(ready: &Ready, chain: Chain, stop: &Stop) -> (Option<Chain>, Result<bool, Error>) {
+    let digest = chain.digest();
+    let modifier = Modifier::start(chain);
+    let result = Copy { ready, stop, modifier: &modifier, digest }.run().await;
+    (modifier.end().await, result)
+}
+
+/// One attempt.
+struct Copy<'a> {
+    ready: &'a Ready,
+    stop: &'a Stop,
+    modifier: &'a Modifier,
+    digest: String,
+}
+
+impl Copy<'_> {
+    async fn run(&self) -> Result<bool, Error> {
+        let ledger = self.ledger().await?;
+        let streams = self.ready.source.mode == Mode::SnapshotAndReplication;
+        // Without a stream, a copy that is complete is none of the next one's business.
+        let whole = ledger.whole().await?.filter(|whole| streams || whole.phase != Phase::Done);
+        let mut phase = whole.as_ref().map(|whole| whole.phase);
+        if let Some(whole) = &whole {
+            if whole.phase != Phase::Done
+                && whole.chain != self.digest
+                && !self.ready.accept_changed_modifiers
+            {
+                return Err(Error::ChangedModifiers);
+            }
+            if whole.phase == Phase::Rows {
+                tracing::info!("going on with the copy");
+            }
+        }
+        let mut rounds = 0;
+        while phase.is_none_or(|phase| phase == Phase::Rows) {
+            let moment = self.moment().await?;
+            if phase.is_none() {
+                self.begin(&ledger, &moment).await?;
+                phase = Some(Phase::Rows);
+            }
+            rounds += 1;
+            let left = match self.ready.source.snapshot.what {
+                What::Schema => rows::Left::default(),
+                What::Full | What::Data => rows::round(self, &ledger, &moment, rounds == ROUNDS).await?,
+            };
+            if self.stop.is_requested() {
+                return Ok(false);
+            }
+            if !left.failed.is_empty() {
+                return Err(Error::Tables { failed: left.failed });
+            }
+            if left.stale == 0 {
+                self.set_sequences(&ledger, &moment).await?;
+                ledger.set_phase(Phase::Finish).await?;
+                phase = Some(Phase::Finish);
+            }
+        }
+        if phase == Some(Phase::Finish) {
+            ledger.set_phase(Phase::Done).await?;
+            tracing::info!("everything is copied");
+        }
+        Ok(true)
+    }
+
+    async fn ledger(&self) -> Result<Ledger, Error> {
+        let system_id = listen::snapshot::system_id(&self.ready.source.wal.url).await?;
+        Ok(Ledger::open(&self.ready.target.postgres.url, &system_id, self.slot()).await?)
+    }
+
+    /// The stream that goes on from here; none has no name.
+    fn slot(&self) -> &str {
+        match self.ready.source.mode {
+            Mode::SnapshotAndReplication | Mode::Replication => &self.ready.source.wal.slot,
+            Mode::Snapshot => "",
+        }
+    }
+
+    async fn moment(&self) -> Result<Moment, Error> {
+        let source = &self.ready.source;
+        let options = Options {
+            url: source.wal.url.clone(),
+            selection: source.snapshot.selection.clone(),
+            publication: (source.mode == Mode::SnapshotAndReplication)
+                .then(|| source.wal.publication.clone()),
+        };
+        let moment = Moment::take(&options).await?;
+        fault::here!("copy-moment");
+        tracing::info!(tables = moment.tables.len(), lsn = %moment.lsn, "moment of the copy taken");
+        Ok(moment)
+    }
+
+    /// Makes the tables, and notes that they are there.
+    async fn begin(&self, ledger: &Ledger, moment: &Moment) -> Result<(), Error> {
+        let whole = Whole {
+            phase: Phase::Rows,
+            horizon: moment.horizon.clone(),
+            lsn: moment.lsn,
+            chain: self.digest.clone(),
+        };
+        ledger.begin(&whole, None).await?;
+        fault::here!("copy-begun");
+        Ok(())
+    }
+
+    async fn set_sequences(&self, ledger: &Ledger, moment: &Moment) -> Result<(), Error> {
+        let selection = &self.ready.source.snapshot.selection;
+        let mut missing = 0;
+        for sequence in moment.sequences().await? {
+            let set = set_sequence(ledger.client(), &sequence.name, sequence.last_value).await?;
+            missing += usize::from(!set && selection.wants_table(&sequence.name));
+        }
+        if missing > 0 {
+            tracing::warn!(
+                sequences = missing,
+                "the target lacks sequences of the source: they were not set"
+            );
+        }
+        Ok(())
+    }
+}
+
+/// What the ledger of a slot says to its stream.
+///
+/// # Errors
+/// [`Error::Incomplete`] while tables are not copied.
+pub(crate) async fn copied(ready: &Ready, system_id: &str) -> Result<Copied, Error> {
+    let mut copied = Copied::default();
+    let slot = &ready.source.wal.slot;
+    let Some((whole, entries)) = copy::status(&ready.target.postgres.url, system_id, slot).await? else {
+        return Ok(copied);
+    };
+    if whole.phase != Phase::Done {
+        return Err(Error::Incomplete);
+    }
+    copied.schemas(whole.horizon, whole.lsn);
+    for Entry { oid, state, horizon, lsn, .. } in entries {
+        match state {
+            State::Done => copied.table(oid, horizon, lsn),
+            State::Waiting | State::Copying | State::Failed | State::Gone => copied.leave_out(oid),
+        }
+    }
+    Ok(copied)
+}
+
+/// A table and why it was not copied.
+fn failure(table: &TableName, reason: &dyn std::fmt::Display) -> String {
+    let reason = reason.to_string();
+    let told = reason.starts_with(&format!("{table}:"));
+    if told { reason } else { format!("{table}: {reason}") }
+}

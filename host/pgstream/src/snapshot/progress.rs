@@ -1,0 +1,86 @@
+//! How far a copy is, for people: a line now and then.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use tokio::task::JoinHandle;
+
+/// How often a line is told.
+const PERIOD: Duration = Duration::from_secs(10);
+
+/// Counts of a round, shared by its readers.
+#[derive(Debug, Default)]
+pub(super) struct Progress {
+    rows: AtomicU64,
+    bytes: AtomicU64,
+    tables: AtomicU64,
+    /// About how many bytes there are, as the source has them on disk.
+    total: AtomicU64,
+    /// How many of those are copied.
+    done: AtomicU64,
+}
+
+impl Progress {
+    /// So many bytes are to be copied.
+    pub(super) fn expect(&self, bytes: u64) {
+        self.total.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// A range of so many bytes on disk is copied.
+    pub(super) fn range(&self, rows: u64, bytes: u64, of_total: u64) {
+        self.rows.fetch_add(rows, Ordering::Relaxed);
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.done.fetch_add(of_total, Ordering::Relaxed);
+    }
+
+    /// A table is complete.
+    pub(super) fn table(&self) {
+        self.tables.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Tells how far it is until the handle is dropped.
+    pub(super) fn tell(self: &Arc<Self>) -> Telling {
+        let progress = Arc::clone(self);
+        let began = Instant::now();
+        let task = tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(PERIOD).await;
+                progress.line(began, "copying");
+            }
+        });
+        Telling { task }
+    }
+
+    /// One line.
+    pub(super) fn line(&self, began: Instant, what: &str) {
+        let get = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        let (rows, bytes, tables) = (get(&self.rows), get(&self.bytes), get(&self.tables));
+        let elapsed = began.elapsed().as_millis().max(1);
+        let (total, done) = (get(&self.total).max(1), get(&self.done));
+        let percent = (done.min(total) * 100) / total;
+        let per_second = u128::from(bytes) * 1000 / elapsed / (1 << 20);
+        let left =
+            (done > 0).then(|| elapsed * u128::from(total.saturating_sub(done)) / u128::from(done) / 1000);
+        tracing::info!(
+            rows,
+            mib = bytes >> 20,
+            tables,
+            percent,
+            mib_per_second = u64::try_from(per_second).unwrap_or(u64::MAX),
+            seconds_left = left.and_then(|left| u64::try_from(left).ok()),
+            "{what}"
+        );
+    }
+}
+
+/// Ends the telling when it is dropped.
+pub(super) struct Telling {
+    task: JoinHandle<()>,
+}
+
+impl Drop for Telling {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}

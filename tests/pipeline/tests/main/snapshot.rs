@@ -1,0 +1,223 @@
+//! The initial copy: what is there comes once, what changes meanwhile comes once, whatever ends in the middle.
+
+use std::time::Duration;
+
+use pipeline::{Ledgered, PATIENCE, Rig, seeds};
+use testbed::{Pgstream, Random};
+
+use crate::faults::{dying, places};
+
+/// Small ranges, so that a table is many of them.
+const COPY: &str =
+    "snapshot_and_replication\n    snapshot: {mode: data, data: {batch_bytes: 64KiB, table_workers: 3}}";
+/// One reader, so that tables come one after the other, the largest first.
+const ONE: &str = "snapshot_and_replication\n    snapshot: {mode: data, data: {table_workers: 1}}";
+
+/// The rig's pipeline with a copy before the stream.
+fn copying(rig: &mut Rig, mode: &str) {
+    rig.config = rig.config.replacen("mode: replication", &format!("mode: {mode}"), 1);
+}
+
+/// Waits until what the source has now came by the stream: before it starts, the mark would come by the copy.
+async fn streamed(rig: &mut Rig, pgstream: &mut Pgstream) -> testbed::Result<()> {
+    pgstream.logs("stream started", PATIENCE).await?;
+    rig.caught_up(pgstream).await
+}
+
+/// A pair of servers whose source has been written to for a while.
+async fn filled(seed: u64) -> Ledgered {
+    let mut pair = Ledgered::start(15, "").await.unwrap();
+    pair.mode = COPY.to_owned();
+    let load = pair.load(seed);
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert!(load.stop().await.unwrap().committed > 50);
+    pair
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_there_and_what_changes_meanwhile_comes_once() {
+    for major in testbed::majors() {
+        let mut pair = Ledgered::start(major, "").await.unwrap();
+        pair.mode = COPY.to_owned();
+        let load = pair.load(1);
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        let mut pgstream = Pgstream::run(&pair.config()).unwrap();
+        pgstream.logs("stream started", PATIENCE).await.unwrap();
+        // A table that was emptied while it was copied has a moment of its own: until the stream is past the last one,
+        // tables are as of different moments.
+        let past = "SELECT lsn >= (SELECT max(lsn) FROM pgstream.snapshot_tables) FROM pgstream.progress";
+        let target = &pair.target;
+        testbed::eventually_within(PATIENCE, "the stream is past the copy", || async {
+            target.value("target", past).await.is_ok_and(|past| past == "t")
+        })
+        .await
+        .unwrap();
+        let watcher = pair.watcher();
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert!(load.stop().await.unwrap().committed > 50);
+        pair.settles(&mut pgstream).await.unwrap();
+        watcher.stop().await.unwrap();
+        let waiting = "SELECT count(*) FROM pgstream.snapshot_tables WHERE state <> 'done'";
+        assert_eq!(pair.target.value("target", waiting).await.unwrap(), "0");
+        pair.drain(pgstream).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn killed_at_random_moments_of_the_copy_each_row_comes_once() {
+    let pair = filled(2).await;
+    let load = pair.load(3);
+    for seed in seeds(10) {
+        let mut random = Random::new(seed);
+        let mut pgstream = Pgstream::run(&pair.config()).unwrap();
+        tokio::time::sleep(Duration::from_millis(u64::from(random.below(900)))).await;
+        assert!(pgstream.is_running(), "seed {seed}: it ended: {}", pgstream.log());
+        pgstream.kill().unwrap();
+    }
+    load.stop().await.unwrap();
+    let mut pgstream = Pgstream::run(&pair.config()).unwrap();
+    pair.settles(&mut pgstream).await.unwrap();
+    pair.drain(pgstream).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn killed_at_every_place_of_the_copy_each_row_comes_once() {
+    let pair = filled(4).await;
+    let load = pair.load(5);
+    let mut places: Vec<String> = places().into_iter().filter(|place| place.starts_with("copy-")).collect();
+    // Only what an earlier run has planned is emptied.
+    places.sort_by_key(|place| place == "copy-emptied");
+    assert!(places.len() >= 6, "{places:?}");
+    for place in &places {
+        let passes = u32::from(place.contains("range")) * 5;
+        let (command, folder) = dying(&["run"], &pair, place, passes);
+        let pgstream = Pgstream::spawn(command, folder.path().join("log")).unwrap();
+        let done = pgstream.finish(PATIENCE).await.unwrap();
+        assert_eq!(done.code(), None, "{place} is not reached: {}", done.stderr);
+    }
+    load.stop().await.unwrap();
+    let mut pgstream = Pgstream::run(&pair.config()).unwrap();
+    pair.settles(&mut pgstream).await.unwrap();
+    pair.drain(pgstream).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_copy_that_ended_in_the_middle_reads_no_finished_table_again() {
+    let ddl =
+        "CREATE TABLE large (id int PRIMARY KEY, v text); CREATE TABLE small (id int PRIMARY KEY, v text)";
+    let mut rig = Rig::start(15, ddl, "").await.unwrap();
+    copying(&mut rig, ONE);
+    rig.source("INSERT INTO large SELECT i, repeat('x', 100) FROM generate_series(1, 5000) AS i")
+        .await
+        .unwrap();
+    rig.source("INSERT INTO small SELECT i, 'small' FROM generate_series(1, 10) AS i").await.unwrap();
+    // The large one comes first; the small one waits for a lock.
+    let lock = rig.server.connect("target").await.unwrap();
+    lock.batch_execute("BEGIN; LOCK TABLE small IN SHARE MODE").await.unwrap();
+    let pgstream = rig.run().unwrap();
+    let server = &rig.server;
+    let done = "SELECT count(*) FROM pgstream.snapshot_tables WHERE table_name = 'large' AND state = 'done'";
+    testbed::eventually_within(PATIENCE, "the large table is copied", || async {
+        server.value("target", done).await.is_ok_and(|count| count == "1")
+    })
+    .await
+    .unwrap();
+    pgstream.kill().unwrap();
+    lock.batch_execute("ROLLBACK").await.unwrap();
+    rig.source("CREATE ROLE reader LOGIN REPLICATION; GRANT USAGE ON SCHEMA pgstream TO reader; \
+                GRANT SELECT ON ALL TABLES IN SCHEMA pgstream TO reader; GRANT SELECT ON small, mark TO reader; \
+                UPDATE large SET v = 'changed' WHERE id = 7; DELETE FROM large WHERE id = 8")
+        .await
+        .unwrap();
+    let reader = rig.server.url_as("reader", "x", "source");
+    let config = rig.config.replacen(&rig.server.url("source"), &reader, 1);
+    let mut pgstream = Pgstream::run(&config).unwrap();
+    streamed(&mut rig, &mut pgstream).await.unwrap();
+    assert_eq!(rig.same("SELECT * FROM large ORDER BY id").await.unwrap().len(), 4999);
+    assert_eq!(rig.same("SELECT * FROM small ORDER BY id").await.unwrap().len(), 10);
+    rig.drain(pgstream).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_target_with_rows_is_refused_by_name_unless_told() {
+    let mut rig = Rig::start(15, "CREATE TABLE t (id int PRIMARY KEY, v text)", "").await.unwrap();
+    copying(&mut rig, ONE);
+    rig.source("INSERT INTO t VALUES (1, 'source')").await.unwrap();
+    rig.server.sql("target", "INSERT INTO t VALUES (7, 'target')").await.unwrap();
+    let done = rig.run().unwrap().finish(PATIENCE).await.unwrap();
+    assert_eq!(done.code(), Some(1), "{}", done.stderr);
+    assert!(
+        done.stderr.contains("sink::copy::not_empty") && done.stderr.contains("public.t"),
+        "{}",
+        done.stderr
+    );
+    assert_eq!(rig.server.value("target", "SELECT count(*) FROM t").await.unwrap(), "1");
+    for (existing, rows) in [("append", "2"), ("truncate", "1")] {
+        let config = rig.config.replacen(
+            "table_workers: 1",
+            &format!("table_workers: 1, existing_rows: {existing}"),
+            1,
+        );
+        let config = config.replacen("snapshot_and_replication", "snapshot", 1);
+        let done = Pgstream::run(&config).unwrap().finish(PATIENCE).await.unwrap();
+        assert_eq!(done.code(), Some(0), "{}", done.stderr);
+        assert_eq!(rig.server.value("target", "SELECT count(*) FROM t").await.unwrap(), rows, "{existing}");
+    }
+}
+
+#[tokio::test]
+async fn what_happens_to_a_table_while_it_waits_is_seen() {
+    let ddl = "CREATE TABLE first (id int PRIMARY KEY, v text); CREATE TABLE vacuumed (id int PRIMARY KEY, v text); \
+               CREATE TABLE truncated (id int PRIMARY KEY, v text); CREATE TABLE dropped (id int PRIMARY KEY, v text)";
+    let mut rig = Rig::start(15, ddl, "").await.unwrap();
+    copying(&mut rig, ONE);
+    rig.source("INSERT INTO first SELECT i, repeat('x', 100) FROM generate_series(1, 5000) AS i")
+        .await
+        .unwrap();
+    for table in ["vacuumed", "truncated", "dropped"] {
+        let fill = format!(
+            "INSERT INTO {table} SELECT i, 'v' FROM generate_series(1, 1000) AS i; DELETE FROM {table} WHERE id < 500"
+        );
+        rig.source(&fill).await.unwrap();
+    }
+    let lock = rig.server.connect("target").await.unwrap();
+    lock.batch_execute("BEGIN; LOCK TABLE first IN SHARE MODE").await.unwrap();
+    let mut pgstream = rig.run().unwrap();
+    let server = &rig.server;
+    let waits = "SELECT count(*) FROM pg_stat_activity WHERE datname = 'target' AND wait_event_type = 'Lock' AND query LIKE 'COPY%'";
+    testbed::eventually_within(PATIENCE, "the first table is being copied", || async {
+        server.value("target", waits).await.is_ok_and(|count| count == "1")
+    })
+    .await
+    .unwrap();
+    rig.source("VACUUM FULL vacuumed").await.unwrap();
+    rig.source("INSERT INTO vacuumed VALUES (2000, 'new')").await.unwrap();
+    rig.source("TRUNCATE truncated; INSERT INTO truncated VALUES (1, 'new')").await.unwrap();
+    rig.source("INSERT INTO dropped VALUES (1, 'new'); DROP TABLE dropped").await.unwrap();
+    lock.batch_execute("COMMIT").await.unwrap();
+    streamed(&mut rig, &mut pgstream).await.unwrap();
+    assert_eq!(rig.same("SELECT * FROM vacuumed ORDER BY id").await.unwrap().len(), 502);
+    assert_eq!(rig.same("SELECT * FROM truncated ORDER BY id").await.unwrap().len(), 1);
+    assert_eq!(rig.same("SELECT * FROM first ORDER BY id").await.unwrap().len(), 5000);
+    assert_eq!(rig.server.value("target", "SELECT to_regclass('dropped') IS NULL").await.unwrap(), "t");
+    assert!(pgstream.log().contains("it is copied again"), "{}", pgstream.log());
+    rig.drain(pgstream).await.unwrap();
+}
+
+#[tokio::test]
+async fn values_of_a_copy_go_through_the_rules_and_no_raw_one_arrives() {
+    let modifiers = "modifiers:\n  transformations:\n    table_transformers:\n      - {table: t, column_transformers: {v: {name: masking, parameters: {type: default}}}}\n";
+    let mut rig =
+        Rig::start(15, "CREATE TABLE t (id int PRIMARY KEY, v text, n int[])", modifiers).await.unwrap();
+    copying(&mut rig, COPY);
+    let odd = r"INSERT INTO t SELECT i, E'raw\t\\ \n\r\b' || i, CASE WHEN i % 3 > 0 THEN ARRAY[i, NULL] END FROM generate_series(1, 5000) AS i";
+    rig.source(odd).await.unwrap();
+    rig.source("INSERT INTO t VALUES (0, NULL, '{}'), (-1, '', NULL)").await.unwrap();
+    let mut pgstream = rig.run().unwrap();
+    streamed(&mut rig, &mut pgstream).await.unwrap();
+    rig.source("INSERT INTO t VALUES (6000, 'raw', NULL)").await.unwrap();
+    streamed(&mut rig, &mut pgstream).await.unwrap();
+    assert_eq!(rig.same("SELECT id, n, v IS NULL, length(v) FROM t ORDER BY id").await.unwrap().len(), 5003);
+    assert_eq!(rig.server.value("target", "SELECT count(*) FROM t WHERE v LIKE '%raw%'").await.unwrap(), "0");
+    rig.drain(pgstream).await.unwrap();
+}
