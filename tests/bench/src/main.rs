@@ -10,6 +10,7 @@ mod machine;
 mod memory;
 mod report;
 mod schema;
+mod snapshot;
 mod starts;
 mod system;
 mod tables;
@@ -72,6 +73,8 @@ enum Part {
     Tables,
     /// What schema tracking costs the source, and a stream whose schema changes.
     Schema,
+    /// The initial copy against pg_dump with pg_restore, and against bare pipes from COPY to COPY.
+    Snapshot,
 }
 
 #[tokio::main]
@@ -102,6 +105,9 @@ async fn main() -> Result<()> {
     }
     if chosen(Part::Schema) {
         schema::measure(&arguments, &mut report).await?;
+    }
+    if chosen(Part::Snapshot) {
+        snapshot::measure(&arguments, &mut report).await?;
     }
     report.finish();
     Ok(())
