@@ -9,7 +9,7 @@ mod resume;
 use event::Lsn;
 use tokio::sync::watch;
 
-pub use resume::{Error, Slot, Stored, resume};
+pub use resume::{Error, Slot, Stored, follows, resume};
 
 /// The sink's end: says what is durable. There is one for each run, and it moves forward only.
 #[derive(Debug)]

@@ -99,6 +99,22 @@ pub enum Error {
     },
 }
 
+/// Whether the slot has everything since a copy that was taken at `copied`.
+///
+/// # Errors
+/// [`Error::Gap`].
+pub fn follows(slot: &Slot, copied: Lsn) -> Result<(), Error> {
+    if slot.confirmed <= copied {
+        return Ok(());
+    }
+    Err(Error::Gap {
+        slot: slot.name.clone(),
+        confirmed: slot.confirmed,
+        applied: copied,
+        bytes: slot.confirmed.bytes_since(copied),
+    })
+}
+
 /// The position from which the source is asked to send, given what the target has. `written` is where the source's
 /// log ends, asked after the target: both move on while another process still applies.
 ///
@@ -122,14 +138,7 @@ pub fn resume(
             source_id: slot.system_id.clone(),
         });
     }
-    if slot.confirmed > stored.lsn {
-        return Err(Error::Gap {
-            slot: slot.name.clone(),
-            confirmed: slot.confirmed,
-            applied: stored.lsn,
-            bytes: slot.confirmed.bytes_since(stored.lsn),
-        });
-    }
+    follows(slot, stored.lsn)?;
     if stored.lsn > written {
         return Err(Error::WentBack { written, applied: stored.lsn });
     }

@@ -77,7 +77,7 @@ struct Flowing {
 
 async fn start(ready: &Ready, chain: &mut Chain) -> Result<Flowing, Error> {
     let mut source = listen::wal::Source::connect(ready.source.wal.clone()).await?;
-    source.leave_out(snapshot::copied(ready, source.system_id()).await?);
+    let copied = snapshot::copied(ready, source.system_id()).await?;
     let bound = block_in_place(|| chain.bind(source.relations()))?;
     for warning in &bound.warnings {
         tracing::warn!("{warning}");
@@ -97,6 +97,10 @@ async fn start(ready: &Ready, chain: &mut Chain) -> Result<Flowing, Error> {
     let digest = chain.digest();
     let mut writer = sink::postgres::Writer::connect(ready.target.postgres.clone(), slot.clone()).await?;
     let stored = writer.progress().await?.map(checkpoint::Stored::from);
+    if let (None, Some((since, _))) = (&stored, &copied) {
+        checkpoint::follows(&slot, *since)?;
+    }
+    source.leave_out(copied.map(|(_, copied)| copied).unwrap_or_default());
     let start = checkpoint::resume(
         &slot,
         source.written().await?,

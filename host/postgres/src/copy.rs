@@ -12,6 +12,8 @@ use crate::wire::{Failure, Parameters, Wire, server_failure, unexpected};
 #[derive(Debug)]
 pub struct CopyOut {
     wire: Wire,
+    /// Bytes of the row that is being read which have not come yet.
+    left: usize,
 }
 
 impl CopyOut {
@@ -22,7 +24,7 @@ impl CopyOut {
     /// An unreachable server, TLS that cannot be set up, a refused login.
     pub async fn connect(url: &Url, application: &str, settings: &[(&str, &str)]) -> Result<Self, Failure> {
         let parameters = Parameters { application, replication: false, settings };
-        Ok(Self { wire: Wire::connect(url, &parameters).await? })
+        Ok(Self { wire: Wire::connect(url, &parameters).await?, left: 0 })
     }
 
     /// The first row that a command answers, as text; `None` if it answers none.
@@ -41,27 +43,38 @@ impl CopyOut {
         self.wire.start(command, b'H', "the start of COPY").await
     }
 
-    /// Appends rows to `out` until that holds `limit` bytes. At the end it gives how many rows there were.
+    /// Appends rows to `out` until that holds `limit` bytes, be it in the middle of a row, so that a row may be larger
+    /// than memory. At the end it gives how many rows there were.
     ///
     /// # Errors
     /// What the server says, and a connection that is lost.
     pub async fn read(&mut self, out: &mut BytesMut, limit: usize) -> Result<Option<u64>, Failure> {
         let mut rows = None;
         loop {
-            while let Some((tag, body)) = self.wire.raw()? {
-                match tag {
-                    b'd' => out.extend_from_slice(&body),
-                    b'E' => return Err(server_failure(&body)),
-                    b'C' => rows = Some(counted(&body)),
-                    b'Z' => return rows.map(Some).ok_or_else(|| unexpected("COPY")),
-                    b'c' | b'N' | b'S' => {}
-                    _ => return Err(unexpected("COPY")),
-                }
+            loop {
+                let here = self.left.min(self.wire.input.len());
+                out.extend_from_slice(&self.wire.input.split_to(here));
+                self.left -= here;
                 if out.len() >= limit && rows.is_none() {
                     return Ok(None);
                 }
+                if self.left > 0 {
+                    break;
+                }
+                if let Some(length) = self.wire.begins(b'd')? {
+                    self.left = length;
+                    continue;
+                }
+                match self.wire.raw()? {
+                    None => break,
+                    Some((b'E', body)) => return Err(server_failure(&body)),
+                    Some((b'C', body)) => rows = Some(counted(&body)),
+                    Some((b'Z', _)) => return rows.map(Some).ok_or_else(|| unexpected("COPY")),
+                    Some((b'c' | b'N' | b'S', _)) => {}
+                    Some(_) => return Err(unexpected("COPY")),
+                }
             }
-            self.wire.fill().await?;
+            self.wire.fill(self.left == 0).await?;
         }
     }
 }

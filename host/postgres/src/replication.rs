@@ -97,7 +97,7 @@ impl Replication {
     /// # Errors
     /// A socket that is closed or broken.
     pub async fn fill(&mut self) -> Result<(), Failure> {
-        self.wire.fill().await
+        self.wire.fill(true).await
     }
 
     /// From now until the next read or write, nothing that arrives wakes anybody.

@@ -18,6 +18,8 @@ use crate::{Error, SslMode, Url, options_with, tls};
 
 /// How much is read at once.
 const CHUNK: usize = 128 << 10;
+/// Tag and length of a message.
+const HEAD: usize = 5;
 /// No message of the server may be longer: a row is at most 1 GB, and its text not much more.
 const LONGEST: usize = 0x7fff_ffff;
 
@@ -209,15 +211,15 @@ impl Wire {
                     _ => return Err(unexpected(place)),
                 }
             }
-            self.fill().await?;
+            self.fill(true).await?;
         }
     }
 
-    /// Reads what the socket has, at least a byte. May be dropped and called again.
-    pub(crate) async fn fill(&mut self) -> Result<(), Failure> {
-        // A message that is only partly there may be longer than a chunk: its room is made at once.
-        let wanted = self.announced().unwrap_or(0).saturating_sub(self.input.len());
-        self.input.reserve(wanted.max(CHUNK));
+    /// Reads what the socket has, at least a byte. Where messages are taken `whole`, a long one gets its room at once. May
+    /// be dropped and called again.
+    pub(crate) async fn fill(&mut self, whole: bool) -> Result<(), Failure> {
+        let length = if whole { self.announced().unwrap_or(0) } else { 0 };
+        self.input.reserve(length.saturating_sub(self.input.len()).max(CHUNK));
         match self.socket.read_buf(&mut self.input).await? {
             0 => Err(Failure::Closed),
             _ => Ok(()),
@@ -231,16 +233,25 @@ impl Wire {
 
     /// Length of the message that is next, if that much has been read.
     fn announced(&self) -> Option<usize> {
-        let length = self.input.get(1..5)?.try_into().map(u32::from_be_bytes).ok()?;
+        let length = self.input.get(1..HEAD)?.try_into().map(u32::from_be_bytes).ok()?;
         Some(length as usize + 1)
+    }
+
+    /// Takes the head of the next message if it has this tag and is there. So many bytes follow.
+    pub(crate) fn begins(&mut self, tag: u8) -> Result<Option<usize>, Failure> {
+        let (Some(length), Some(next)) = (self.announced(), self.input.first()) else { return Ok(None) };
+        if *next != tag {
+            return Ok(None);
+        }
+        let length = possible(length)?;
+        self.input.advance(HEAD);
+        Ok(Some(length - HEAD))
     }
 
     /// The next message with its tag, if it is there as a whole.
     pub(crate) fn raw(&mut self) -> Result<Option<(u8, Bytes)>, Failure> {
         let Some(length) = self.announced() else { return Ok(None) };
-        if !(5..=LONGEST).contains(&length) {
-            return Err(Failure::Protocol(format!("a message of {length} bytes")));
-        }
+        let length = possible(length)?;
         if self.input.len() < length {
             return Ok(None);
         }
@@ -257,7 +268,7 @@ impl Wire {
                 Some(backend::Message::ErrorResponse(body)) => return Err(failure(body.fields())),
                 Some(backend::Message::NoticeResponse(_) | backend::Message::ParameterStatus(_)) => {}
                 Some(message) => return Ok(message),
-                None => self.fill().await?,
+                None => self.fill(true).await?,
             }
         }
     }
@@ -291,6 +302,11 @@ async fn encrypt(socket: TcpStream, url: &Url) -> Result<Box<dyn Socket>, Failur
     let connector = tokio_rustls::TlsConnector::from(std::sync::Arc::new(config));
     let socket = connector.connect(name, socket).await.map_err(|error| fault(error.to_string()))?;
     Ok(Box::new(socket))
+}
+
+fn possible(length: usize) -> Result<usize, Failure> {
+    let is_possible = (HEAD..=LONGEST).contains(&length);
+    if is_possible { Ok(length) } else { Err(Failure::Protocol(format!("a message of {length} bytes"))) }
 }
 
 pub(crate) fn unexpected(place: &str) -> Failure {

@@ -124,7 +124,8 @@ struct Times {
 pub async fn measure(arguments: &Arguments, report: &mut Report) -> Result<()> {
     // Of the servers' own version where they are installed: a newer pg_restore says things that an older server refuses.
     let installed = testbed::find_installation(arguments.major)?;
-    let programs = if installed.program("pg_restore").is_some() { installed } else { testbed::client_programs()? };
+    let programs =
+        if installed.program("pg_restore").is_some() { installed } else { testbed::client_programs()? };
     let mut text = format!(
         "SNAPSHOT: rows alone, {STREAMS} sessions on each side, seconds min / median / max; ratios are medians\n\
          {:<8}{:>20}{:>20}{:>20}{:>20}{:>7}{:>7}{:>9}\n",

@@ -24,6 +24,9 @@ pub(super) async fn destroy(
         let destroyed = sink::postgres::destroy(&target.postgres.url, &source.slot).await?;
         let told = |removed| if removed { Outcome::Removed } else { Outcome::NotThere };
         print(&format!("target: progress of slot `{}`: {}\n", source.slot, told(destroyed.row)));
+        if destroyed.copy {
+            print(&format!("target: ledger of the copy: {}\n", Outcome::Removed));
+        }
         if destroyed.schema {
             print(&format!("target: {}: {}\n", Subject::Schema, Outcome::Removed));
         }

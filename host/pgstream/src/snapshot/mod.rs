@@ -10,9 +10,10 @@ mod rows;
 
 use std::time::Instant;
 
-use event::TableName;
+use checkpoint::Slot;
+use event::{Lsn, TableName};
 use listen::snapshot::{Moment, Options};
-use listen::wal::Copied;
+use listen::wal::{Copied, Source};
 use modify::Chain;
 use sink::postgres::copy::{self, Entry, Ledger, Phase, State, Whole, set_sequence};
 
@@ -71,8 +72,9 @@ struct Copy<'a> {
 
 impl Copy<'_> {
     async fn run(&self) -> Result<bool, Error> {
-        let ledger = self.ledger().await?;
         let streams = self.ready.source.mode == Mode::SnapshotAndReplication;
+        let slot = if streams { Some(self.slot().await?) } else { None };
+        let ledger = self.ledger(slot.as_ref()).await?;
         // Without a stream, a copy that is complete is none of the next one's business.
         let whole = ledger.whole().await?.filter(|whole| streams || whole.phase != Phase::Done);
         let mut phase = whole.as_ref().map(|whole| whole.phase);
@@ -82,6 +84,9 @@ impl Copy<'_> {
                 && !self.ready.accept_changed_modifiers
             {
                 return Err(Error::ChangedModifiers);
+            }
+            if let Some(slot) = slot.as_ref().filter(|_| whole.phase != Phase::Done) {
+                checkpoint::follows(slot, whole.lsn)?;
             }
             if whole.phase == Phase::Rows {
                 tracing::info!("going on with the copy");
@@ -113,22 +118,32 @@ impl Copy<'_> {
         }
         if phase == Some(Phase::Finish) {
             ledger.set_phase(Phase::Done).await?;
+            fault::here!("copy-done");
             tracing::info!("everything is copied");
         }
         Ok(true)
     }
 
-    async fn ledger(&self) -> Result<Ledger, Error> {
-        let system_id = listen::snapshot::system_id(&self.ready.source.wal.url).await?;
-        Ok(Ledger::open(&self.ready.target.postgres.url, &system_id, self.slot()).await?)
+    /// The slot of the stream that goes on from here: what it lacks is found before hours of copying.
+    async fn slot(&self) -> Result<Slot, Error> {
+        let source = Source::connect(self.ready.source.wal.clone()).await?;
+        Ok(Slot {
+            system_id: source.system_id().to_owned(),
+            name: source.slot().to_owned(),
+            confirmed: source.confirmed(),
+        })
     }
 
-    /// The stream that goes on from here; none has no name.
-    fn slot(&self) -> &str {
-        match self.ready.source.mode {
-            Mode::SnapshotAndReplication | Mode::Replication => &self.ready.source.wal.slot,
-            Mode::Snapshot => "",
-        }
+    /// That of the slot; a copy without a stream has one without a name.
+    async fn ledger(&self, slot: Option<&Slot>) -> Result<Ledger, Error> {
+        let url = &self.ready.target.postgres.url;
+        Ok(match slot {
+            Some(slot) => Ledger::open(url, &slot.system_id, &slot.name).await?,
+            None => {
+                let system_id = listen::snapshot::system_id(&self.ready.source.wal.url).await?;
+                Ledger::open(url, &system_id, "").await?
+            }
+        })
     }
 
     async fn moment(&self) -> Result<Moment, Error> {
@@ -175,27 +190,29 @@ impl Copy<'_> {
     }
 }
 
-/// What the ledger of a slot says to its stream.
+/// What the ledger of a slot says to its stream: since when it must have everything, and what it leaves out; `None`
+/// where nothing was copied.
 ///
 /// # Errors
 /// [`Error::Incomplete`] while tables are not copied.
-pub(crate) async fn copied(ready: &Ready, system_id: &str) -> Result<Copied, Error> {
+pub(crate) async fn copied(ready: &Ready, system_id: &str) -> Result<Option<(Lsn, Copied)>, Error> {
     let mut copied = Copied::default();
     let slot = &ready.source.wal.slot;
     let Some((whole, entries)) = copy::status(&ready.target.postgres.url, system_id, slot).await? else {
-        return Ok(copied);
+        return Ok(None);
     };
     if whole.phase != Phase::Done {
         return Err(Error::Incomplete);
     }
-    copied.schemas(whole.horizon, whole.lsn);
+    let since = whole.lsn;
+    copied.schemas(whole.horizon, since);
     for Entry { oid, state, horizon, lsn, .. } in entries {
         match state {
             State::Done => copied.table(oid, horizon, lsn),
             State::Waiting | State::Copying | State::Failed | State::Gone => copied.leave_out(oid),
         }
     }
-    Ok(copied)
+    Ok(Some((since, copied)))
 }
 
 /// A table and why it was not copied.

@@ -5,10 +5,12 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
+use event::Batch;
 use listen::snapshot::{Moment, Reader, Rows, Table, Task, tasks};
 use modify::Route;
 use sink::postgres::copy::{self, Copier, Entry, Existing, Ledger, Plan, Range, State};
+use tokio::sync::mpsc;
 
 use super::modifier::Handle;
 use super::progress::Progress;
@@ -17,6 +19,8 @@ use crate::failure::Error;
 
 /// How much is read before it is written.
 const PIECE: usize = 256 << 10;
+/// How many pieces a reader may be ahead of its writer.
+const AHEAD: usize = 4;
 
 /// What a round has left.
 #[derive(Debug, Default)]
@@ -293,38 +297,60 @@ impl Worker {
         Ok(true)
     }
 
-    /// Rows from server to server, without a look into them.
+    /// Rows from server to server, without a look into them. One side is read while the other is written.
     async fn as_they_are(&mut self) -> Result<(u64, u64), Error> {
-        let mut bytes = 0;
-        loop {
-            let mut piece = BytesMut::with_capacity(PIECE + (PIECE >> 2));
-            let end = self.reader.read(&mut piece, PIECE).await?;
-            bytes += piece.len() as u64;
-            if !piece.is_empty() {
-                self.copier.write(piece.freeze()).await?;
+        let (reader, copier) = (&mut self.reader, &mut self.copier);
+        let (to, mut from) = mpsc::channel::<Bytes>(AHEAD);
+        let read = async move {
+            let mut bytes = 0;
+            loop {
+                let mut piece = BytesMut::with_capacity(PIECE + (PIECE >> 2));
+                let end = reader.read(&mut piece, PIECE).await?;
+                bytes += piece.len() as u64;
+                // Without a receiver the writer's error is what counts.
+                let _ = to.send(piece.freeze()).await;
+                if let Some(rows) = end {
+                    return Ok::<_, Error>((rows, bytes));
+                }
             }
-            if let Some(rows) = end {
-                return Ok((rows, bytes));
+        };
+        let write = async {
+            while let Some(piece) = from.recv().await {
+                copier.write(piece).await?;
             }
-        }
+            Ok(())
+        };
+        let (read, ()) = tokio::try_join!(read, write)?;
+        Ok(read)
     }
 
     /// Rows through the chain.
     async fn through(&mut self, table: &Table, task: &Task) -> Result<(u64, u64), Error> {
         let mut rows = Rows::new(table, task, self.round.lsn, self.round.taken_at);
-        let mut bytes = 0;
-        loop {
-            let before = rows.input().len();
-            let end = self.reader.read(rows.input(), PIECE).await?;
-            bytes += (rows.input().len() - before) as u64;
-            while let Some(batch) = rows.batch()? {
-                let batch = self.modifier.apply(batch).await?;
-                self.copier.write_batch(&batch).await?;
+        let (reader, copier, modifier) = (&mut self.reader, &mut self.copier, &self.modifier);
+        let (to, mut from) = mpsc::channel::<Batch>(AHEAD);
+        let read = async move {
+            let mut bytes = 0;
+            loop {
+                let before = rows.input().len();
+                let end = reader.read(rows.input(), PIECE).await?;
+                bytes += (rows.input().len() - before) as u64;
+                while let Some(batch) = rows.batch()? {
+                    let _ = to.send(modifier.apply(batch).await?).await;
+                }
+                if end.is_some() {
+                    return Ok::<_, Error>(bytes);
+                }
             }
-            if end.is_some() {
-                return Ok((self.copier.sent(), bytes));
+        };
+        let write = async {
+            while let Some(batch) = from.recv().await {
+                copier.write_batch(&batch).await?;
             }
-        }
+            Ok(())
+        };
+        let (bytes, ()) = tokio::try_join!(read, write)?;
+        Ok((self.copier.sent(), bytes))
     }
 }
 

@@ -10,7 +10,7 @@ use event::Lsn;
 use tokio_postgres::Statement;
 use tokio_postgres::types::ToSql;
 
-use super::Error;
+use super::{Error, copy};
 
 /// The name that `pg_stat_activity` shows.
 pub(super) const APPLICATION: &str = "pgstream";
@@ -84,6 +84,8 @@ pub struct Destroyed {
     pub row: bool,
     /// The table `pgstream.progress`, which stays when it holds the progress of other streams.
     pub table: bool,
+    /// The ledger of the slot's copy.
+    pub copy: bool,
     /// The schema `pgstream`, which stays when others have put something into it.
     pub schema: bool,
 }
@@ -222,19 +224,11 @@ pub async fn status(url: &Url, system_id: &str, slot: &str) -> Result<Option<Pro
 /// A target that cannot be reached, or a role that may not remove it.
 pub async fn destroy(url: &Url, slot: &str) -> Result<Destroyed, Error> {
     let client = connect(url, APPLICATION, &[]).await?;
-    let (mut row, mut table) = (false, false);
-    if exists(&client, PROGRESS).await? {
-        let fault =
-            |error| ::postgres::Error::statement("remove the row of pgstream.progress on the target", &error);
-        row =
-            client.execute("DELETE FROM pgstream.progress WHERE slot = $1", &[&slot]).await.map_err(fault)?
-                > 0;
-        // One statement, so that a stream which begins meanwhile keeps its row.
-        let empty = "LOCK TABLE pgstream.progress; \
-                     DO $$ BEGIN IF NOT EXISTS (SELECT FROM pgstream.progress) THEN DROP TABLE pgstream.progress; END IF; END $$";
-        let fault = |error| ::postgres::Error::statement("drop pgstream.progress on the target", &error);
-        client.batch_execute(empty).await.map_err(fault)?;
-        table = !exists(&client, PROGRESS).await?;
+    let row = forget(&client, PROGRESS, slot).await?;
+    let table = !exists(&client, PROGRESS).await?;
+    let mut copy = false;
+    for ledger in copy::LEDGER {
+        copy |= forget(&client, ledger, slot).await?;
     }
     let schema = match client.batch_execute("DROP SCHEMA pgstream").await {
         Ok(()) => true,
@@ -246,5 +240,25 @@ pub async fn destroy(url: &Url, slot: &str) -> Result<Destroyed, Error> {
             return Err(::postgres::Error::statement("drop schema pgstream on the target", &error).into());
         }
     };
-    Ok(Destroyed { row, table, schema })
+    Ok(Destroyed { row, table, copy, schema })
+}
+
+/// Removes the rows of a slot from a table of ours, and the table with the last one. True if there were some.
+async fn forget(client: &Client, table: &str, slot: &str) -> Result<bool, ::postgres::Error> {
+    if !exists(client, table).await? {
+        return Ok(false);
+    }
+    let fault = |error| ::postgres::Error::statement(format!("remove rows of {table} on the target"), &error);
+    // A copy that no stream follows is that of no slot.
+    let removed = client
+        .execute(&format!("DELETE FROM {table} WHERE slot IN ($1, '')"), &[&slot])
+        .await
+        .map_err(fault)?;
+    // One statement, so that a stream which begins meanwhile keeps its row.
+    let empty = format!(
+        "LOCK TABLE {table}; DO $$ BEGIN IF NOT EXISTS (SELECT FROM {table}) THEN DROP TABLE {table}; END IF; END $$"
+    );
+    let fault = |error| ::postgres::Error::statement(format!("drop {table} on the target"), &error);
+    client.batch_execute(&empty).await.map_err(fault)?;
+    Ok(removed > 0)
 }

@@ -10,6 +10,8 @@ use super::Error;
 use crate::postgres::progress::{self, APPLICATION};
 
 const SNAPSHOTS: &str = "pgstream.snapshots";
+/// The tables of the ledger.
+pub(in crate::postgres) const LEDGER: [&str; 2] = [SNAPSHOTS, "pgstream.snapshot_tables"];
 
 const CREATE: &str = "
 CREATE TABLE IF NOT EXISTS pgstream.snapshots (

@@ -10,5 +10,6 @@ mod target;
 
 pub use copier::{Copier, Range};
 pub use error::Error;
+pub(super) use ledger::LEDGER;
 pub use ledger::{Entry, Ledger, Phase, State, Whole, status};
 pub use target::{Existing, Plan, check, set_sequence};
