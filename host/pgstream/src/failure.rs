@@ -45,10 +45,12 @@ pub enum Error {
     )]
     ChangedModifiers,
     /// A stream before its copy is complete.
-    #[error("the copy that this stream belongs to is not complete")]
+    #[error("the initial copy is not complete")]
     #[diagnostic(
         code(snapshot::incomplete),
-        help("run with `mode: snapshot_and_replication`: it goes on where it was")
+        help(
+            "run again, with `mode: snapshot_and_replication` where a stream follows: it goes on where it was"
+        )
     )]
     Incomplete,
     /// Source and target do not fit together.

@@ -4,6 +4,7 @@
 
 use serde::Serialize;
 use sink::postgres::Progress;
+use sink::postgres::copy::{Entry, State, Status};
 
 /// Columns of a terminal.
 const WIDTH: usize = 80;
@@ -26,6 +27,8 @@ pub(super) struct Look {
     pub(super) source: LookSource,
     /// `null` if the configuration names none.
     pub(super) target: Option<LookTarget>,
+    /// The initial copy; `null` if there was none.
+    pub(super) copy: Option<LookCopy>,
     pub(super) problems: Vec<LookProblem>,
 }
 
@@ -106,6 +109,35 @@ pub(super) struct LookMemory {
 }
 
 #[derive(Debug, Serialize)]
+pub(super) struct LookCopy {
+    /// `rows`, `finish` or `done`.
+    pub(super) phase: &'static str,
+    /// A process is at it.
+    pub(super) alive: bool,
+    /// How many tables are complete.
+    pub(super) tables_done: usize,
+    /// Rows in the target by now.
+    pub(super) rows: u64,
+    pub(super) bytes: u64,
+    /// The largest first.
+    pub(super) tables: Vec<LookTable>,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct LookTable {
+    pub(super) schema: String,
+    pub(super) table: String,
+    /// `waiting`, `copying`, `done`, `failed` or `gone`.
+    pub(super) state: &'static str,
+    pub(super) rows: u64,
+    pub(super) bytes: u64,
+    /// What it has on the source's disk.
+    pub(super) disk_bytes: u64,
+    /// Why it failed.
+    pub(super) reason: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
 pub(super) struct LookProblem {
     pub(super) code: Option<String>,
     pub(super) message: String,
@@ -127,6 +159,40 @@ impl LookTarget {
                 limit_bytes: usage.limit,
             }),
         }
+    }
+}
+
+impl LookCopy {
+    pub(super) fn new(status: &Status) -> Self {
+        let table = |entry: &Entry| LookTable {
+            schema: entry.table.schema.clone(),
+            table: entry.table.name.clone(),
+            state: entry.state.word(),
+            rows: entry.rows,
+            bytes: entry.bytes,
+            disk_bytes: entry.total_bytes,
+            reason: entry.reason.clone(),
+        };
+        let entries = &status.entries;
+        Self {
+            phase: status.whole.phase.word(),
+            alive: status.alive,
+            tables_done: entries.iter().filter(|entry| entry.state == State::Done).count(),
+            rows: entries.iter().map(|entry| entry.rows).sum(),
+            bytes: entries.iter().map(|entry| entry.bytes).sum(),
+            tables: entries.iter().map(table).collect(),
+        }
+    }
+
+    /// One line.
+    fn line(&self) -> String {
+        let state = match (self.phase, self.alive) {
+            ("done", _) => "done",
+            (phase, true) => phase,
+            (_, false) => "not complete, nobody is at it",
+        };
+        let (done, all) = (self.tables_done, self.tables.len());
+        format!("{state}: {done} of {all} tables, {} rows, {}", self.rows, size(self.bytes))
     }
 }
 
@@ -175,6 +241,9 @@ impl Look {
                     );
                 }
             }
+        }
+        if let Some(copy) = &self.copy {
+            row(&mut table, "copy", &copy.line());
         }
         if self.problems.is_empty() {
             row(&mut table, "problems", "none");
@@ -288,6 +357,22 @@ mod tests {
                     waiting_bytes: 3 << 19,
                     limit_bytes: 100 << 20,
                 }),
+            }),
+            copy: Some(LookCopy {
+                phase: "rows",
+                alive: true,
+                tables_done: 1,
+                rows: 41,
+                bytes: 3 << 19,
+                tables: vec![LookTable {
+                    schema: "public".into(),
+                    table: "t".into(),
+                    state: "failed",
+                    rows: 41,
+                    bytes: 3 << 19,
+                    disk_bytes: 5 << 19,
+                    reason: Some("permission denied (SQLSTATE 42501)".into()),
+                }],
             }),
             problems: vec![LookProblem {
                 code: Some("listen::no_publication".into()),

@@ -84,7 +84,7 @@ fn execute(cli: &Cli, input: &Input, logging: &mut Logging) -> Result<ExitCode, 
         }
         Command::Status(status) => {
             let (source, target) = started(input.ends()?, logging);
-            runtime()?.block_on(status::status(&source.wal, target.as_ref(), status.json))
+            runtime()?.block_on(status::status(&source, target.as_ref(), status.json))
         }
     }
 }

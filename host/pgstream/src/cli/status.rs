@@ -8,12 +8,15 @@ use event::Lsn;
 use listen::wal::{Options, SourceStatus, Tracking};
 use miette::Diagnostic;
 use sink::postgres::Progress;
+use sink::postgres::copy::{self, Phase, State};
 
 use super::look::{
-    Look, LookLag, LookPipeline, LookProblem, LookPublication, LookSlot, LookSource, LookTarget,
+    Look, LookCopy, LookLag, LookPipeline, LookProblem, LookPublication, LookSlot, LookSource, LookTarget,
 };
 use super::{Error, print};
-use crate::config::Target;
+use crate::config::{Mode, Source, Target};
+use crate::failure::Error as Failure;
+use crate::snapshot;
 
 /// A server that does not answer in this time is told to be unreachable: somebody is waiting for the answer.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -33,7 +36,7 @@ enum Problem {
 }
 
 /// Looks at both ends and prints what is there. The exit code is 3 if something is wrong.
-pub(super) async fn status(source: &Options, target: Option<&Target>, json: bool) -> Result<ExitCode, Error> {
+pub(super) async fn status(source: &Source, target: Option<&Target>, json: bool) -> Result<ExitCode, Error> {
     let look = look(source, target).await;
     if json {
         let text = serde_json::to_string_pretty(&look).unwrap_or_default();
@@ -44,8 +47,9 @@ pub(super) async fn status(source: &Options, target: Option<&Target>, json: bool
     Ok(if look.healthy { ExitCode::SUCCESS } else { ExitCode::from(3) })
 }
 
-async fn look(source: &Options, target: Option<&Target>) -> Look {
+async fn look(source: &Source, target: Option<&Target>) -> Look {
     let mut problems = Vec::new();
+    let (mode, source) = (source.mode, &source.wal);
     let mut options = source.clone();
     options.url.connect_timeout = options.url.connect_timeout.min(PATIENCE);
     let found = match listen::wal::status(&options).await {
@@ -55,10 +59,8 @@ async fn look(source: &Options, target: Option<&Target>) -> Look {
             None
         }
     };
-    if let Some(found) = &found {
-        source_problems(source, found, &mut problems);
-    }
     let mut progress = None;
+    let mut copy = None;
     let mut reachable = false;
     if let Some(target) = target {
         let mut url = target.postgres.url.clone();
@@ -68,14 +70,26 @@ async fn look(source: &Options, target: Option<&Target>) -> Look {
             Ok(row) => (reachable, progress) = (true, row),
             Err(error) => problems.push(problem(&error)),
         }
+        let slot = if mode == Mode::Snapshot { "" } else { &source.slot };
+        if reachable {
+            match copy::status(&url, system_id, slot).await {
+                Ok(status) => copy = status,
+                Err(error) => problems.push(problem(&error)),
+            }
+        }
     }
+    let copies = copy.as_ref().is_some_and(|copy| copy.alive);
+    if let Some(found) = found.as_ref().filter(|_| mode != Mode::Snapshot) {
+        source_problems(source, found, copies, &mut problems);
+    }
+    copy.iter().for_each(|copy| copy_problems(copy, &mut problems));
     if let (Some(found), Some(progress)) = (&found, &progress) {
         fit_problems(source, found, progress, &mut problems);
     }
     let slot = found.as_ref().and_then(|found| found.slot.as_ref());
     Look {
         healthy: problems.is_empty(),
-        pipeline: LookPipeline { alive: slot.is_some_and(|slot| slot.active_pid.is_some()) },
+        pipeline: LookPipeline { alive: copies || slot.is_some_and(|slot| slot.active_pid.is_some()) },
         lag: LookLag {
             bytes: found.as_ref().and_then(|found| found.lag_bytes),
             seconds: found.as_ref().and_then(|found| seconds_behind(found, progress.as_ref())),
@@ -111,12 +125,13 @@ async fn look(source: &Options, target: Option<&Target>) -> Look {
         },
         target: target
             .map(|target| LookTarget::new(target.postgres.url.to_string(), reachable, progress.as_ref())),
+        copy: copy.as_ref().map(LookCopy::new),
         problems,
     }
 }
 
 /// What is missing or broken in the source, in the words of the errors that `run` would stop with.
-fn source_problems(options: &Options, found: &SourceStatus, problems: &mut Vec<LookProblem>) {
+fn source_problems(options: &Options, found: &SourceStatus, copies: bool, problems: &mut Vec<LookProblem>) {
     use listen::wal::Error as Refusal;
     if found.wal_level != "logical" {
         problems.push(problem(&Refusal::WalLevel { found: found.wal_level.clone() }));
@@ -138,10 +153,26 @@ fn source_problems(options: &Options, found: &SourceStatus, problems: &mut Vec<L
             if let Err(refusal) = slot.check(options) {
                 problems.push(problem(&refusal));
             }
-            if slot.active_pid.is_none() {
+            if slot.active_pid.is_none() && !copies {
                 problems.push(problem(&Problem::Stopped { slot: name }));
             }
         }
+    }
+}
+
+/// Tables that could not be copied, and a copy that nobody goes on with.
+fn copy_problems(copy: &copy::Status, problems: &mut Vec<LookProblem>) {
+    let failed = copy.entries.iter().filter(|entry| entry.state == State::Failed);
+    let failed: Vec<String> = failed
+        .map(|entry| {
+            let reason = entry.reason.as_deref().unwrap_or("the reason is not known");
+            snapshot::failure(&entry.table, &reason)
+        })
+        .collect();
+    if !failed.is_empty() {
+        problems.push(problem(&Failure::Tables { failed }));
+    } else if copy.whole.phase != Phase::Done && !copy.alive {
+        problems.push(problem(&Failure::Incomplete));
     }
 }
 

@@ -15,7 +15,7 @@ use event::{Lsn, TableName};
 use listen::snapshot::{Moment, Options};
 use listen::wal::{Copied, Source};
 use modify::Chain;
-use sink::postgres::copy::{self, Entry, Ledger, Phase, State, Whole, set_sequence};
+use sink::postgres::copy::{self, Entry, Ledger, Phase, State, Status, Whole, set_sequence};
 
 use self::modifier::Modifier;
 use crate::config::{Mode, Ready, What};
@@ -198,9 +198,10 @@ impl Copy<'_> {
 pub(crate) async fn copied(ready: &Ready, system_id: &str) -> Result<Option<(Lsn, Copied)>, Error> {
     let mut copied = Copied::default();
     let slot = &ready.source.wal.slot;
-    let Some((whole, entries)) = copy::status(&ready.target.postgres.url, system_id, slot).await? else {
+    let Some(status) = copy::status(&ready.target.postgres.url, system_id, slot).await? else {
         return Ok(None);
     };
+    let Status { whole, entries, .. } = status;
     if whole.phase != Phase::Done {
         return Err(Error::Incomplete);
     }
@@ -216,7 +217,7 @@ pub(crate) async fn copied(ready: &Ready, system_id: &str) -> Result<Option<(Lsn
 }
 
 /// A table and why it was not copied.
-fn failure(table: &TableName, reason: &dyn std::fmt::Display) -> String {
+pub(crate) fn failure(table: &TableName, reason: &dyn std::fmt::Display) -> String {
     let reason = reason.to_string();
     let told = reason.starts_with(&format!("{table}:"));
     if told { reason } else { format!("{table}: {reason}") }

@@ -24,6 +24,12 @@ async fn streamed(rig: &mut Rig, pgstream: &mut Pgstream) -> testbed::Result<()>
     rig.caught_up(pgstream).await
 }
 
+/// What `pgstream status` says.
+fn status(rig: &Rig) -> serde_json::Value {
+    let told = Pgstream::command(&["status", "--json"], &rig.config).unwrap();
+    serde_json::from_str(&told.stdout).unwrap()
+}
+
 /// A pair of servers whose source has been written to for a while.
 async fn filled(seed: u64) -> Ledgered {
     let mut pair = Ledgered::start(15, "").await.unwrap();
@@ -122,8 +128,19 @@ async fn a_copy_that_ended_in_the_middle_reads_no_finished_table_again() {
     })
     .await
     .unwrap();
+    let look = status(&rig);
+    assert_eq!(
+        (&look["copy"]["alive"], &look["pipeline"]["alive"]),
+        (&true.into(), &true.into()),
+        "{look:#}"
+    );
     pgstream.kill().unwrap();
     lock.batch_execute("ROLLBACK").await.unwrap();
+    let look = status(&rig);
+    assert_eq!(look["copy"]["phase"], "rows", "{look:#}");
+    assert_eq!(look["copy"]["tables"][0]["state"], "done", "{look:#}");
+    assert_eq!(look["copy"]["rows"], 5000, "{look:#}");
+    assert!(look.to_string().contains("snapshot::incomplete"), "{look:#}");
     rig.source("CREATE ROLE reader LOGIN REPLICATION; GRANT USAGE ON SCHEMA pgstream TO reader; \
                 GRANT SELECT ON ALL TABLES IN SCHEMA pgstream TO reader; GRANT SELECT ON small, mark TO reader; \
                 UPDATE large SET v = 'changed' WHERE id = 7; DELETE FROM large WHERE id = 8")

@@ -59,7 +59,9 @@ pub enum Phase {
 }
 
 impl Phase {
-    fn word(self) -> &'static str {
+    /// As the ledger has it.
+    #[must_use]
+    pub fn word(self) -> &'static str {
         match self {
             Self::Rows => "rows",
             Self::Finish => "finish",
@@ -342,15 +344,31 @@ async fn entries(client: &Client, system_id: &str, slot: &str) -> Result<Vec<Ent
     rows.iter().map(entry).collect()
 }
 
+/// What a target knows of a snapshot.
+#[derive(Clone, Debug)]
+pub struct Status {
+    /// The snapshot as a whole.
+    pub whole: Whole,
+    /// Its tables, the largest first.
+    pub entries: Vec<Entry>,
+    /// A process is at it.
+    pub alive: bool,
+}
+
 /// What a target knows of a slot's snapshot, without taking part in it.
 ///
 /// # Errors
 /// A target that cannot be reached or read.
-pub async fn status(url: &Url, system_id: &str, slot: &str) -> Result<Option<(Whole, Vec<Entry>)>, Error> {
+pub async fn status(url: &Url, system_id: &str, slot: &str) -> Result<Option<Status>, Error> {
+    const ALIVE: &str = "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND granted \
+        AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) \
+        AND (classid::int8 << 32) | objid::int8 = hashtextextended('pgstream snapshot ' || $1::text || ' ' || $2::text, 0))";
     let client = connect(url, APPLICATION, &[]).await?;
     if !progress::exists(&client, SNAPSHOTS).await? {
         return Ok(None);
     }
     let Some(whole) = whole(&client, system_id, slot).await? else { return Ok(None) };
-    Ok(Some((whole, entries(&client, system_id, slot).await?)))
+    let alive = client.query_one(ALIVE, &[&system_id, &slot]).await;
+    let alive = alive.map_err(Error::statement("look who is at the snapshot"))?.get(0);
+    Ok(Some(Status { whole, entries: entries(&client, system_id, slot).await?, alive }))
 }
