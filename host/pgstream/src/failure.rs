@@ -21,6 +21,14 @@ pub enum Error {
     #[error(transparent)]
     #[diagnostic(transparent)]
     Snapshot(#[from] listen::snapshot::Error),
+    /// The dump of the source's schema.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Dump(#[from] postgres::DumpError),
+    /// The schema of the target.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Restore(#[from] sink::postgres::restore::Error),
     /// The target of a snapshot.
     #[error(transparent)]
     #[diagnostic(transparent)]
@@ -77,7 +85,9 @@ impl Error {
             Self::Sink(error) => error.is_transient(),
             Self::Snapshot(error) => error.is_transient(),
             Self::Copy(error) => error.is_transient(),
+            Self::Restore(error) => error.is_transient(),
             Self::Modify(_)
+            | Self::Dump(_)
             | Self::Checkpoint(_)
             | Self::Tables { .. }
             | Self::ChangedModifiers
@@ -88,6 +98,10 @@ impl Error {
 
     /// Whose patience counts.
     pub(crate) fn retry<'a>(&self, ready: &'a Ready) -> &'a Retry {
-        if matches!(self, Self::Sink(_) | Self::Copy(_)) { &ready.target.retry } else { &ready.source.retry }
+        if matches!(self, Self::Sink(_) | Self::Copy(_) | Self::Restore(_)) {
+            &ready.target.retry
+        } else {
+            &ready.source.retry
+        }
     }
 }

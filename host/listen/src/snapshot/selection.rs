@@ -33,6 +33,13 @@ impl Selection {
         Ok(selection)
     }
 
+    /// Whether nothing was chosen: every table is wanted.
+    #[must_use]
+    pub fn is_everything(&self) -> bool {
+        let all = TableName::new("*", "*");
+        self.tables.iter().any(|pattern| !pattern.is_exact() && pattern.matches(&all))
+    }
+
     /// Whether the rows of a table are wanted.
     #[must_use]
     pub fn wants_rows(&self, table: &TableName) -> bool {

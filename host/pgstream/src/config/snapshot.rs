@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use listen::snapshot::Selection;
 use sink::postgres::copy::Existing;
+use sink::postgres::restore::CATEGORIES;
 
 use super::problem::Fault;
 use super::ready::{RANGE_BYTES, SchemaCopy, Snapshot, WORKERS, What};
@@ -67,9 +68,10 @@ fn read_schema(section: &mut Section<'_>) -> SchemaCopy {
         global_objects: flag("include_global_db_objects"),
         no_owner: flag("no_owner"),
         no_privileges: flag("no_privileges"),
-        refresh_materialized_views: flag("refresh_materialized_views"),
         ..SchemaCopy::default()
     };
+    // Else nobody can read them on the target.
+    schema.refresh_materialized_views = section.flag("refresh_materialized_views").unwrap_or(true);
     schema.role = section.text("role");
     let modes = [("enabled", Some(true)), ("no_passwords", Some(false)), ("disabled", None)];
     schema.roles = section.choice("roles_snapshot_mode", &modes).unwrap_or(Some(false));
@@ -79,11 +81,20 @@ fn read_schema(section: &mut Section<'_>) -> SchemaCopy {
     schema.session_settings = section.texts("index_constraint_session_settings");
     schema.dump_file = section.text("dump_file").map(PathBuf::from);
     schema.programs = section.text("bin_directory").map(PathBuf::from);
-    schema.included_types = section.texts("include_object_types");
-    schema.excluded_types = section.texts("exclude_object_types");
+    schema.included_types = object_types(section, "include_object_types");
+    schema.excluded_types = object_types(section, "exclude_object_types");
     if !schema.included_types.is_empty() && !schema.excluded_types.is_empty() {
         let reason = "stands beside include_object_types, and only one of the two may be given";
         section.problem("exclude_object_types", Fault::Value { reason: reason.to_owned() });
     }
     schema
+}
+
+fn object_types(section: &mut Section<'_>, key: &'static str) -> Vec<String> {
+    let words = section.texts(key);
+    let known: Vec<&str> = CATEGORIES.iter().map(|(word, _)| *word).collect();
+    if let Some(word) = words.iter().find(|word| !known.contains(&word.as_str())) {
+        section.refuse(key, format!("`{word}` is none of {}", known.join(", ")));
+    }
+    words
 }

@@ -6,7 +6,7 @@ use event::TableName;
 use listen::wal::Options;
 
 use super::problem::Fault;
-use super::ready::{Mode, Retry, Source, What};
+use super::ready::{Mode, Retry, Source};
 use super::section::Section;
 use super::snapshot;
 
@@ -26,10 +26,6 @@ fn read_postgres(section: &mut Section<'_>, mode_required: bool, mode: Option<Mo
     let url = url(section, "the source's address, postgres://user:password@host:port/database");
     let (snapshot, names_tables) = snapshot::read(section);
     let mode = read_mode(section, mode_required, mode, names_tables);
-    if mode != Mode::Replication && snapshot.what != What::Data {
-        let instead = Some("make the tables with pg_dump and psql, and set snapshot.mode: data");
-        section.problem("snapshot", Fault::NotBuilt { instead });
-    }
     let retry = read_retry(section);
     let wal = section.section("replication", |replication| {
         let slot = name(replication, "replication_slot", is_slot_name, SLOT_RULE);

@@ -7,6 +7,7 @@
 mod modifier;
 mod progress;
 mod rows;
+mod schema;
 
 use std::time::Instant;
 
@@ -18,6 +19,7 @@ use modify::Chain;
 use sink::postgres::copy::{self, Entry, Ledger, Phase, State, Status, Whole, set_sequence};
 
 use self::modifier::Modifier;
+use self::schema::Schema;
 use crate::config::{Mode, Ready, What};
 use crate::failure::Error;
 use crate::shutdown::Stop;
@@ -73,6 +75,7 @@ struct Copy<'a> {
 impl Copy<'_> {
     async fn run(&self) -> Result<bool, Error> {
         let streams = self.ready.source.mode == Mode::SnapshotAndReplication;
+        self.schema().database().await?;
         let slot = if streams { Some(self.slot().await?) } else { None };
         let ledger = self.ledger(slot.as_ref()).await?;
         // Without a stream, a copy that is complete is none of the next one's business.
@@ -117,6 +120,12 @@ impl Copy<'_> {
             }
         }
         if phase == Some(Phase::Finish) {
+            if let Some(archive) = ledger.archive().await? {
+                self.schema().after_data(&archive, self.stop).await?;
+                if self.stop.is_requested() {
+                    return Ok(false);
+                }
+            }
             ledger.set_phase(Phase::Done).await?;
             fault::here!("copy-done");
             tracing::info!("everything is copied");
@@ -160,7 +169,7 @@ impl Copy<'_> {
         Ok(moment)
     }
 
-    /// Makes the tables, and notes that they are there.
+    /// Makes the tables, and notes that they are there, in one transaction.
     async fn begin(&self, ledger: &Ledger, moment: &Moment) -> Result<(), Error> {
         let whole = Whole {
             phase: Phase::Rows,
@@ -168,9 +177,22 @@ impl Copy<'_> {
             lsn: moment.lsn,
             chain: self.digest.clone(),
         };
-        ledger.begin(&whole, None).await?;
+        let archive = match self.ready.source.snapshot.what {
+            What::Data => None,
+            What::Full | What::Schema => Some(self.schema().dump(moment).await?),
+        };
+        ledger.transaction("BEGIN").await?;
+        if let Some(archive) = &archive {
+            self.schema().before_data(archive, ledger.client()).await?;
+        }
+        ledger.begin(&whole, archive.as_deref()).await?;
+        ledger.transaction("COMMIT").await?;
         fault::here!("copy-begun");
         Ok(())
+    }
+
+    fn schema(&self) -> Schema<'_> {
+        Schema { ready: self.ready }
     }
 
     async fn set_sequences(&self, ledger: &Ledger, moment: &Moment) -> Result<(), Error> {

@@ -16,6 +16,7 @@ mod error;
 mod fold;
 mod plan;
 mod progress;
+pub mod restore;
 mod rows;
 mod run;
 mod statement;

@@ -8,6 +8,7 @@ mod operations;
 mod plugins;
 mod positions;
 mod schema;
+mod schema_copy;
 mod shutdown;
 mod snapshot;
 mod types;

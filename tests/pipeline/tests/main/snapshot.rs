@@ -90,7 +90,10 @@ async fn killed_at_random_moments_of_the_copy_each_row_comes_once() {
 async fn killed_at_every_place_of_the_copy_each_row_comes_once() {
     let pair = filled(4).await;
     let load = pair.load(5);
-    let mut places: Vec<String> = places().into_iter().filter(|place| place.starts_with("copy-")).collect();
+    // Where the schema is copied too: see `schema_copy`.
+    let others = ["copy-schema-made", "copy-object-made", "copy-finished"];
+    let is_here = |place: &String| place.starts_with("copy-") && !others.contains(&place.as_str());
+    let mut places: Vec<String> = places().into_iter().filter(is_here).collect();
     // Only what an earlier run has planned is emptied; after its end nothing is copied.
     places.sort_by_key(|place| (place == "copy-done", place == "copy-emptied"));
     assert!(places.len() >= 6, "{places:?}");

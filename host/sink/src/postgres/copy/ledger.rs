@@ -285,6 +285,15 @@ impl Ledger {
             .map_err(Error::statement("write the ledger of snapshots"))
     }
 
+    /// `BEGIN` or `COMMIT`: what is made by [`Ledger::client`] in between is there together with what the ledger says.
+    ///
+    /// # Errors
+    /// A target that does not answer.
+    pub async fn transaction(&self, word: &str) -> Result<(), Error> {
+        let done = self.client.batch_execute(word).await;
+        done.map_err(Error::statement("make the tables and their ledger on the target"))
+    }
+
     /// The session of the ledger: for looks at the target.
     #[must_use]
     pub fn client(&self) -> &Client {

@@ -1,0 +1,176 @@
+//! The copy of a schema: a target that was empty is like its source, by `pg_dump`, rows and all.
+
+use pipeline::{PATIENCE, Rig};
+use testbed::{Pgstream, Postgres};
+
+use crate::faults::places;
+
+/// Every kind of object, with rows.
+const EVERYTHING: &str = r#"
+CREATE ROLE owner_of_all; CREATE ROLE reader LOGIN;
+CREATE SCHEMA app; CREATE SCHEMA "My App";
+CREATE EXTENSION hstore SCHEMA app;
+CREATE TYPE app.mood AS ENUM ('sad', 'it''s ok'); CREATE TYPE app.pair AS (a int, b text);
+CREATE DOMAIN app.positive AS int CHECK (VALUE > 0); CREATE TYPE app.span AS RANGE (subtype = int4);
+CREATE COLLATION app.german (provider = libc, locale = 'C');
+CREATE SEQUENCE app.tickets START 7 INCREMENT 3; SELECT nextval('app.tickets'), nextval('app.tickets');
+CREATE FUNCTION app.twice(n int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT n * 2';
+CREATE FUNCTION app.modern(n int) RETURNS int BEGIN ATOMIC SELECT n + 1; END;
+CREATE FUNCTION app.touched() RETURNS trigger LANGUAGE plpgsql AS $f$ BEGIN NEW.note := coalesce(NEW.note, '') || '!'; RETURN NEW; END $f$;
+CREATE PROCEDURE app.nothing() LANGUAGE sql AS 'SELECT 1';
+CREATE AGGREGATE app.total (int) (sfunc = int4pl, stype = int);
+CREATE TABLE app.people (id bigserial PRIMARY KEY, name text COLLATE app.german NOT NULL, mood app.mood DEFAULT 'sad',
+  pair app.pair, age app.positive, span app.span, extra app.hstore, double int GENERATED ALWAYS AS (age * 2) STORED, note text,
+  boss bigint REFERENCES app.people, CONSTRAINT grown CHECK (age > 1), UNIQUE (name));
+CREATE TABLE app.visits (person bigint NOT NULL REFERENCES app.people ON DELETE CASCADE, at timestamptz NOT NULL DEFAULT now(),
+  number int GENERATED ALWAYS AS IDENTITY (START 100), during int4range, PRIMARY KEY (person, number));
+ALTER TABLE app.people ADD last_visit int, ADD FOREIGN KEY (id, last_visit) REFERENCES app.visits (person, number) DEFERRABLE;
+ALTER TABLE app.visits ADD EXCLUDE USING gist (during WITH &&);
+CREATE TABLE app.measures (day date NOT NULL, id int NOT NULL, v float8, PRIMARY KEY (day, id)) PARTITION BY RANGE (day);
+CREATE TABLE app.measures_2025 PARTITION OF app.measures FOR VALUES FROM ('2025-01-01') TO ('2026-01-01');
+CREATE TABLE app.measures_2026 PARTITION OF app.measures FOR VALUES FROM ('2026-01-01') TO ('2027-01-01') PARTITION BY HASH (id);
+CREATE TABLE app.measures_2026_0 PARTITION OF app.measures_2026 FOR VALUES WITH (MODULUS 2, REMAINDER 0);
+CREATE TABLE app.measures_2026_1 PARTITION OF app.measures_2026 FOR VALUES WITH (MODULUS 2, REMAINDER 1);
+CREATE INDEX measures_v ON app.measures (v) WHERE v > 0;
+CREATE TABLE app.parent (id int PRIMARY KEY, a text); CREATE TABLE app.child (b text, PRIMARY KEY (id)) INHERITS (app.parent);
+CREATE TABLE "My App"."Odd ""Name""" ("Key One" int PRIMARY KEY, "select" text[] DEFAULT '{a,"b c"}');
+CREATE UNLOGGED TABLE app.fast (id int PRIMARY KEY);
+CREATE INDEX people_expression ON app.people (lower(name), app.twice(age)); ALTER TABLE app.people CLUSTER ON people_expression;
+CREATE INDEX people_included ON app.people USING btree (mood DESC NULLS LAST) INCLUDE (note);
+CREATE STATISTICS app.people_stats (dependencies) ON name, age FROM app.people;
+ALTER TABLE app.people REPLICA IDENTITY FULL; ALTER TABLE app.people ALTER note SET STORAGE EXTERNAL, ALTER name SET STATISTICS 77;
+ALTER TABLE app.people SET (fillfactor = 70);
+CREATE TRIGGER touched BEFORE INSERT OR UPDATE ON app.people FOR EACH ROW WHEN (NEW.age > 5) EXECUTE FUNCTION app.touched();
+CREATE TRIGGER off BEFORE DELETE ON app.people FOR EACH ROW EXECUTE FUNCTION app.touched(); ALTER TABLE app.people DISABLE TRIGGER off;
+CREATE VIEW app.adults AS SELECT id, name FROM app.people WHERE age > 17 WITH CHECK OPTION;
+CREATE VIEW app.one AS SELECT 1 AS n; CREATE VIEW app.two AS SELECT n FROM app.one;
+CREATE OR REPLACE VIEW app.one AS SELECT 1 AS n WHERE NOT EXISTS (SELECT FROM app.people WHERE false);
+CREATE MATERIALIZED VIEW app.counted AS SELECT mood, count(*) AS n FROM app.people GROUP BY mood;
+CREATE UNIQUE INDEX counted_mood ON app.counted (mood);
+CREATE RULE quiet AS ON DELETE TO app.parent WHERE OLD.id < 0 DO INSTEAD NOTHING;
+ALTER TABLE app.people ENABLE ROW LEVEL SECURITY; CREATE POLICY own ON app.people FOR SELECT TO reader USING (age > 17);
+CREATE TEXT SEARCH CONFIGURATION app.words (COPY = pg_catalog.english);
+COMMENT ON TABLE app.people IS 'who; ''they'' are'; COMMENT ON COLUMN app.people.age IS 'in years'; COMMENT ON INDEX app.people_expression IS 'odd';
+ALTER TABLE app.visits OWNER TO owner_of_all; GRANT SELECT (id, name), UPDATE (note) ON app.people TO reader; GRANT USAGE ON SCHEMA app TO reader;
+GRANT EXECUTE ON FUNCTION app.twice TO reader; REVOKE EXECUTE ON FUNCTION app.twice FROM PUBLIC;
+ALTER DEFAULT PRIVILEGES IN SCHEMA app GRANT SELECT ON TABLES TO reader;
+INSERT INTO app.people (name, mood, pair, age, span, extra) SELECT 'p' || i, 'it''s ok', ROW(i, 'x'::text)::app.pair, i + 1, app.span(i, i + 5), 'k=>v' FROM generate_series(1, 500) AS i;
+UPDATE app.people SET boss = id - 1 WHERE id > 1;
+INSERT INTO app.visits (person, during) SELECT i, int4range(i * 10, i * 10 + 5) FROM generate_series(1, 500) AS i;
+INSERT INTO app.measures SELECT date '2025-06-01' + i, i, i / 3.0 FROM generate_series(0, 400) AS i;
+INSERT INTO app.parent VALUES (1, 'only'); INSERT INTO app.child VALUES (2, 'child', 'b');
+INSERT INTO "My App"."Odd ""Name""" VALUES (1, NULL), (2, '{x}'); INSERT INTO app.fast VALUES (1);
+REFRESH MATERIALIZED VIEW app.counted;
+"#;
+
+/// Rows and places of sequences.
+const ROWS: &[&str] = &[
+    "SELECT * FROM app.people ORDER BY id",
+    "SELECT * FROM app.visits ORDER BY person",
+    "SELECT tableoid::regclass, * FROM app.measures ORDER BY day",
+    "SELECT tableoid::regclass, * FROM app.parent ORDER BY id",
+    "SELECT * FROM \"My App\".\"Odd \"\"Name\"\"\" ORDER BY 1",
+    "SELECT * FROM app.counted ORDER BY 1",
+    "SELECT * FROM app.fast",
+    "SELECT nextval('app.tickets'), nextval('app.people_id_seq'), nextval(pg_get_serial_sequence('app.visits', 'number'))",
+];
+
+/// A source that has everything and a target that has nothing.
+async fn everything(major: u16) -> Rig {
+    let mut rig = Rig::start(major, "", "").await.unwrap();
+    rig.server.sql("target", "DROP TABLE mark").await.unwrap();
+    rig.source(EVERYTHING).await.unwrap();
+    full(&mut rig, "snapshot_and_replication", "no_owner: false");
+    rig
+}
+
+/// The rig's pipeline with a copy of the schema.
+fn full(rig: &mut Rig, mode: &str, schema: &str) {
+    let programs = testbed::client_programs().unwrap().programs;
+    let mode = format!(
+        "mode: {mode}\n    snapshot:\n      schema: {{pgdump_pgrestore: {{bin_directory: {}, {schema}}}}}",
+        programs.display()
+    );
+    rig.config = rig.config.replacen("mode: replication", &mode, 1);
+}
+
+/// What `pg_dump` says of a schema, object by object.
+fn dump(server: &Postgres, database: &str) -> Vec<String> {
+    let clients = testbed::client_programs().unwrap();
+    let mut command = std::process::Command::new(clients.program("pg_dump").unwrap());
+    command.args(["--schema-only", "--exclude-schema=pgstream", "--no-publications", "--restrict-key=same"]);
+    let output = command.arg(server.url(database)).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).unwrap();
+    let (text, _) = text.rsplit_once("\n--\n-- PostgreSQL database dump complete").unwrap();
+    let objects = text.split("\n--\n-- Name: ").filter(|it| !it.contains("EXECUTE FUNCTION pgstream."));
+    objects.map(|object| object.trim_end().to_owned()).collect()
+}
+
+fn same_schema(server: &Postgres) {
+    let (source, target) = (dump(server, "source"), dump(server, "target"));
+    let only = |these: &[String], those: &[String]| {
+        these.iter().filter(|object| !those.contains(object)).cloned().collect::<Vec<_>>().join("\n")
+    };
+    assert!(
+        source == target,
+        "only the source has:\n{}\nonly the target has:\n{}",
+        only(&source, &target),
+        only(&target, &source)
+    );
+}
+
+#[tokio::test]
+async fn an_empty_target_becomes_like_the_source_and_follows_it() {
+    for major in testbed::majors() {
+        let mut rig = everything(major).await;
+        let mut pgstream = rig.run().unwrap();
+        pgstream.logs("stream started", PATIENCE).await.unwrap();
+        rig.source("ALTER TABLE app.people ADD since date DEFAULT '2026-01-01'; UPDATE app.people SET note = 'seen' WHERE id < 4")
+            .await
+            .unwrap();
+        rig.caught_up(&mut pgstream).await.unwrap();
+        same_schema(&rig.server);
+        for query in ROWS {
+            rig.same(query).await.unwrap();
+        }
+        let log = pgstream.log();
+        assert!(!log.contains("not as on the source"), "{log}");
+        rig.drain(pgstream).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn killed_at_every_place_the_schema_is_complete_in_the_end() {
+    let mut rig = everything(15).await;
+    let mut places: Vec<String> = places().into_iter().filter(|place| place.starts_with("copy-")).collect();
+    // In the order of a copy; only what an earlier run has planned is emptied.
+    let order = [
+        "copy-schema-made",
+        "copy-begun",
+        "",
+        "copy-emptied",
+        "copy-object-made",
+        "copy-finished",
+        "copy-done",
+    ];
+    places.sort_by_key(|place| order.iter().position(|it| it == place).unwrap_or(2));
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("config.yaml");
+    std::fs::write(&file, &rig.config).unwrap();
+    for place in &places {
+        let mut command = Pgstream::prepare(&["run"]).unwrap();
+        command.arg("-c").arg(&file).env("FAILPOINTS", format!("{place}=return"));
+        let done =
+            Pgstream::spawn(command, folder.path().join("log")).unwrap().finish(PATIENCE).await.unwrap();
+        assert_eq!(done.code(), None, "{place} is not reached: {}", done.stderr);
+    }
+    let mut pgstream = rig.run().unwrap();
+    pgstream.logs("stream started", PATIENCE).await.unwrap();
+    rig.caught_up(&mut pgstream).await.unwrap();
+    same_schema(&rig.server);
+    for query in ROWS {
+        rig.same(query).await.unwrap();
+    }
+    rig.drain(pgstream).await.unwrap();
+}
