@@ -67,6 +67,7 @@ pub(crate) fn read(table: &Relation, row: &[Value<'_>]) -> Option<SchemaEntry> {
         changes: value("changes")?,
         failed: value("failed"),
         left_out: Vec::new(),
+        masked: Vec::new(),
     })
 }
 
@@ -83,6 +84,7 @@ pub(crate) fn seen(before: &Relation, after: &Relation) -> Option<SchemaEntry> {
         changes: schema::seen(before, after)?,
         failed: None,
         left_out: Vec::new(),
+        masked: Vec::new(),
     })
 }
 
@@ -114,6 +116,7 @@ pub(crate) async fn of_new_table(client: &Client, xid: u32, oid: u32) -> Result<
         changes: row.get(7),
         failed: None,
         left_out: Vec::new(),
+        masked: Vec::new(),
     });
     Ok(entries.collect())
 }

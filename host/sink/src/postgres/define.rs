@@ -6,8 +6,8 @@ use ::postgres::{Client, describe};
 use event::{SchemaEntry, TableName};
 use schema::{Change, Effect, Kind, Object, Statement};
 
-use super::Error;
 use super::error::{Call, call_of, lost};
+use super::{Error, using};
 
 /// What becomes of changes of the schema.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -64,6 +64,9 @@ pub(super) async fn define(client: &Client, entries: &[SchemaEntry], ddl: &Ddl) 
     for entry in entries {
         changes.extend(Change::of_entry(entry)?);
         tell_others(entry);
+    }
+    if let Some((table, why)) = using::follow(client, &mut changes, entries).await? {
+        return Err(rewritten(entry, table, why));
     }
     for change in &changes {
         check_rewrite(change, entry)?;
@@ -143,12 +146,12 @@ async fn all(client: &Client, statements: &[Statement]) -> Result<bool, Error> {
 }
 
 /// Runs statements between two marks; after an error, [`back`] leads to the first.
-async fn in_savepoint(client: &Client, sql: &str) -> Result<(), tokio_postgres::Error> {
+pub(super) async fn in_savepoint(client: &Client, sql: &str) -> Result<(), tokio_postgres::Error> {
     client.batch_execute(&format!("SAVEPOINT ddl;\n{sql};\nRELEASE SAVEPOINT ddl")).await
 }
 
 /// Back to where the statement began.
-async fn back(client: &Client) -> Result<(), Error> {
+pub(super) async fn back(client: &Client) -> Result<(), Error> {
     let sql = "ROLLBACK TO SAVEPOINT ddl; RELEASE SAVEPOINT ddl";
     client.batch_execute(sql).await.map_err(|error| lost(&error))
 }
@@ -176,25 +179,21 @@ fn check_rewrite(change: &Change, entry: &SchemaEntry) -> Result<(), Error> {
     else {
         return Ok(());
     };
-    let why = if rewrite.type_changed && says_using(entry) {
-        "the statement has USING"
-    } else if rewrite.default && gives_values(change) {
-        "the default of a new column is computed for each row"
-    } else {
+    if !rewrite.default || !gives_values(change) {
         return Ok(());
-    };
-    Err(Error::Rewritten {
+    }
+    let table = table.full_name().to_string();
+    Err(rewritten(entry, table, "the default of a new column is computed for each row"))
+}
+
+fn rewritten(entry: &SchemaEntry, table: String, why: &'static str) -> Error {
+    Error::Rewritten {
         schema: entry.schema.clone(),
         version: entry.version,
         command: entry.command_tag.clone(),
-        table: table.full_name().to_string(),
+        table,
         why,
-    })
-}
-
-/// Whether the text may have a USING clause. What is taken for one and is none stops the stream, and no more.
-fn says_using(entry: &SchemaEntry) -> bool {
-    entry.statement.as_ref().is_none_or(|text| text.to_lowercase().contains("using"))
+    }
 }
 
 /// Whether a new column has a default that is none of a generated column: those compute the same everywhere.

@@ -20,6 +20,7 @@ mod rows;
 mod run;
 mod statement;
 mod table;
+mod using;
 mod work;
 mod writer;
 

@@ -128,21 +128,118 @@ async fn a_column_with_a_default_that_tells_the_time_has_the_source_s_time_in_ol
 }
 
 #[tokio::test]
+async fn rows_get_the_values_that_using_gives_them() {
+    let ddl = "CREATE TYPE mood AS ENUM ('sad', 'ok'); CREATE TYPE feeling AS ENUM ('sad', 'ok', 'great'); \
+        CREATE TABLE t (id int PRIMARY KEY, v text, n text, m text, at timestamp, b int); \
+        CREATE TABLE p (id int PRIMARY KEY, v text) PARTITION BY RANGE (id); \
+        CREATE TABLE p1 PARTITION OF p FOR VALUES FROM (0) TO (100); \
+        CREATE TABLE \"Odd\" (\"The Id\" int PRIMARY KEY, \"V\" text)";
+    let mut rig = Rig::start(15, ddl, "").await.unwrap();
+    let mut pgstream = rig.run().unwrap();
+    rig.source(
+        "INSERT INTO t VALUES (1, 'one', '1', 'sad', '2020-01-01', 0), (2, 'three', '22', 'ok', '2021-01-01', 1); \
+         INSERT INTO p VALUES (1, 'one'), (2, 'three'); INSERT INTO \"Odd\" VALUES (1, 'x')",
+    )
+    .await
+    .unwrap();
+    for change in [
+        "ALTER TABLE t ALTER v TYPE int USING length(v)",
+        "BEGIN; INSERT INTO t VALUES (3, 3, '3', 'ok', NULL, 1); -- USING nothing\n\
+         ALTER TABLE public.t ADD c int DEFAULT 7, ALTER n TYPE int USING (n::int + 1) * id; INSERT INTO t (id, n) VALUES (4, 4); COMMIT",
+        "ALTER TABLE t ALTER m TYPE mood USING m::mood",
+        "ALTER TABLE t ALTER m TYPE feeling USING m::text::feeling",
+        "ALTER TABLE t ALTER m TYPE text",
+        "ALTER TABLE t ALTER at TYPE timestamptz USING at AT TIME ZONE 'Asia/Tokyo'",
+        "ALTER TABLE t ALTER b TYPE boolean USING CASE b WHEN 1 THEN true ELSE t.id = 1 END",
+        "ALTER TABLE ONLY \"Odd\" ALTER \"V\" TYPE text[] USING ARRAY[\"V\", $a$; it's $a$]",
+        "ALTER TABLE p ALTER v TYPE int USING length(v)",
+    ] {
+        rig.source(change).await.unwrap();
+    }
+    rig.source("UPDATE t SET v = v + 1, b = NOT b").await.unwrap();
+    rig.caught_up(&mut pgstream).await.unwrap();
+    same_schema(&rig).await;
+    rig.same("SELECT id, v, n, m, at::text, b, c FROM t ORDER BY id").await.unwrap();
+    rig.same("SELECT * FROM p ORDER BY id").await.unwrap();
+    rig.same("SELECT * FROM \"Odd\"").await.unwrap();
+    rig.drain(pgstream).await.unwrap();
+}
+
+#[tokio::test]
 async fn values_that_only_the_source_knows_stop_the_stream() {
-    for (ddl, change) in [
-        ("CREATE TABLE t (id int PRIMARY KEY)", "ALTER TABLE t ADD COLUMN r float8 DEFAULT random()"),
+    let ddl = "CREATE TABLE t (id int PRIMARY KEY, v text, at timestamptz); \
+        CREATE FUNCTION public.size(text) RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT length($1)'";
+    for (change, why) in [
+        ("ALTER TABLE t ADD COLUMN r float8 DEFAULT random()", "computed for each row"),
+        ("DO $$ BEGIN ALTER TABLE t ALTER v TYPE int USING length(v); END $$", "cannot be read"),
         (
-            "CREATE TABLE t (id int PRIMARY KEY, v text)",
-            "ALTER TABLE t ALTER COLUMN v TYPE int USING length(v)",
+            "CREATE FUNCTION change() RETURNS void LANGUAGE sql AS 'ALTER TABLE t ALTER v TYPE int USING 7'; SELECT change()",
+            "cannot be read",
+        ),
+        ("ALTER TABLE t ALTER v TYPE float8 USING random()", "more than the row"),
+        ("ALTER TABLE t ALTER v TYPE timestamptz USING now()", "more than the row"),
+        ("ALTER TABLE t ALTER v TYPE timestamptz USING v::timestamptz", "more than the row"),
+        ("SET timezone = 'Asia/Tokyo'; ALTER TABLE t ALTER at TYPE timestamp", "a setting of the session"),
+        ("ALTER TABLE t ALTER v TYPE int USING size(v)", "search path"),
+        (
+            "ALTER TABLE t ALTER v TYPE int USING 1; ALTER TABLE t ALTER v TYPE text; ALTER TABLE t ALTER v TYPE int USING 2",
+            "cannot be read",
         ),
     ] {
         let rig = Rig::start(15, ddl, "").await.unwrap();
-        rig.source("INSERT INTO t VALUES (1), (2)").await.unwrap();
+        rig.source("INSERT INTO t (id, v, at) VALUES (1, '2020-01-01', '2020-01-01'), (2, NULL, NULL)")
+            .await
+            .unwrap();
+        rig.source(change).await.unwrap();
+        let done = rig.run().unwrap().finish(PATIENCE).await;
+        let done = done.unwrap_or_else(|error| panic!("{change}: {error}"));
+        assert_eq!(done.code(), Some(1), "{change}: {}", done.stderr);
+        let told = done.stderr.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(told.contains("rewritten") && told.contains(why), "{change}: {}", done.stderr);
+        let types = "SELECT string_agg(atttypid::regtype::text, ' ' ORDER BY attnum) FROM pg_attribute \
+            WHERE attrelid = 't'::regclass AND attnum > 0";
+        assert_eq!(
+            rig.server.value("target", types).await.unwrap(),
+            "integer text timestamp with time zone",
+            "{change}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn using_over_a_masked_column_stops_the_stream() {
+    let modifiers = "modifiers:
+  transformations:
+    validation_mode: relaxed
+    table_transformers:
+      - table: person
+        column_transformers:
+          mail: {name: masking, parameters: {type: email}}
+";
+    let ddl = "CREATE TABLE public.person (id int PRIMARY KEY, mail text, size text)";
+    for change in [
+        "ALTER TABLE person ALTER size TYPE int USING length(mail)",
+        "ALTER TABLE person ALTER mail TYPE varchar USING lower(mail)",
+        "ALTER TABLE person ALTER mail TYPE varchar USING size",
+    ] {
+        let rig = Rig::start(15, ddl, modifiers).await.unwrap();
+        rig.source("INSERT INTO person VALUES (1, 'amy@example.com', '3')").await.unwrap();
         rig.source(change).await.unwrap();
         let done = rig.run().unwrap().finish(PATIENCE).await.unwrap();
-        assert_eq!(done.code(), Some(1), "{}", done.stderr);
-        assert!(done.stderr.contains("rewritten"), "{}", done.stderr);
+        assert_eq!(done.code(), Some(1), "{change}: {}", done.stderr);
+        assert!(
+            done.stderr.contains("rewritten") && done.stderr.contains("masks"),
+            "{change}: {}",
+            done.stderr
+        );
     }
+    let mut rig = Rig::start(15, ddl, modifiers).await.unwrap();
+    let mut pgstream = rig.run().unwrap();
+    rig.source("INSERT INTO person VALUES (1, 'amy@example.com', '3')").await.unwrap();
+    rig.source("ALTER TABLE person ALTER size TYPE int USING size::int * 2").await.unwrap();
+    rig.caught_up(&mut pgstream).await.unwrap();
+    rig.same("SELECT id, size FROM person").await.unwrap();
+    rig.drain(pgstream).await.unwrap();
 }
 
 #[tokio::test]
