@@ -22,6 +22,7 @@ impl Chain {
 
     fn accept(&mut self, change: &Change, entry: &mut SchemaEntry, problems: &mut Vec<Problem>) {
         let Some(Object::Table(_)) = change.object() else { return };
+        self.note_gone(change);
         let at = match &change.after {
             Some(Object::Table(table)) => {
                 let relation = Arc::new(table.relation());

@@ -290,6 +290,89 @@ async fn a_masked_value_never_leaves_as_it_is_whatever_becomes_of_its_table() {
 }
 
 #[tokio::test]
+async fn rules_for_what_was_dropped_stop_nobody_and_rules_for_what_was_renamed_do() {
+    let modifiers = "modifiers:
+  transformations:
+    validation_mode: relaxed
+    table_transformers:
+      - table: person
+        column_transformers:
+          mail: {name: masking, parameters: {type: email}}
+      - table: badge
+        column_transformers:
+          code: {name: masking, parameters: {type: default}}
+";
+    let ddl = "CREATE TABLE public.person (id int PRIMARY KEY, mail text, size text); CREATE TABLE public.badge (id int PRIMARY KEY, code text)";
+    let mut rig = Rig::start(15, ddl, modifiers).await.unwrap();
+    let mut pgstream = rig.run().unwrap();
+    rig.source("INSERT INTO person VALUES (1, 'amy@example.com'); ALTER TABLE person DROP COLUMN mail; DROP TABLE badge")
+        .await
+        .unwrap();
+    rig.source("INSERT INTO person VALUES (2, 'x')").await.unwrap();
+    rig.caught_up(&mut pgstream).await.unwrap();
+    let log = pgstream.log();
+    assert!(log.contains("public.person.mail") && log.contains("public.badge"), "{log}");
+    rig.drain(pgstream).await.unwrap();
+    // At the start, the log tells that they were dropped.
+    let mut pgstream = rig.run().unwrap();
+    rig.source("INSERT INTO person VALUES (3, 'y')").await.unwrap();
+    rig.caught_up(&mut pgstream).await.unwrap();
+    rig.same("SELECT * FROM person ORDER BY id").await.unwrap();
+    // What comes again under the name is masked again.
+    rig.source(
+        "ALTER TABLE person ADD COLUMN mail text; INSERT INTO person VALUES (4, 'z', 'amy@example.com')",
+    )
+    .await
+    .unwrap();
+    rig.caught_up(&mut pgstream).await.unwrap();
+    let raw = "SELECT count(*) FILTER (WHERE mail = 'amy@example.com') || ' of ' || count(mail) FROM person";
+    assert_eq!(rig.server.value("target", raw).await.unwrap(), "0 of 1");
+    rig.drain(pgstream).await.unwrap();
+
+    // Others have the names and are dropped; what had them first is there still.
+    for (change, told) in [
+        (
+            "ALTER TABLE person RENAME mail TO address; ALTER TABLE person ADD mail text; ALTER TABLE person DROP mail",
+            "person.mail",
+        ),
+        (
+            "ALTER TABLE badge RENAME TO pass; CREATE TABLE badge (id int PRIMARY KEY, code text); DROP TABLE badge",
+            "badge",
+        ),
+    ] {
+        let rig = Rig::start(15, ddl, modifiers).await.unwrap();
+        rig.source(change).await.unwrap();
+        rig.source("UPDATE person SET size = '1'").await.unwrap();
+        let done = rig.run().unwrap().finish(PATIENCE).await;
+        let done = done.unwrap_or_else(|error| panic!("{change}: {error}"));
+        assert!(
+            matches!(done.code(), Some(1 | 2)) && done.stderr.contains(told),
+            "{change}: {}",
+            done.stderr
+        );
+    }
+
+    // All that had the names is gone now, and was called otherwise where the stream begins.
+    for change in ["ALTER TABLE badge RENAME TO pass", "ALTER TABLE person RENAME mail TO address"] {
+        let rig = Rig::start(15, ddl, modifiers).await.unwrap();
+        rig.source(change).await.unwrap();
+        let (table, column) = if change.contains("pass") { ("pass", "code") } else { ("person", "address") };
+        rig.source(&format!("INSERT INTO {table} (id, {column}) VALUES (1, 'secret')")).await.unwrap();
+        rig.source(&format!("ALTER TABLE {table} DROP {column}")).await.unwrap();
+        if table == "pass" {
+            rig.source("DROP TABLE pass").await.unwrap();
+        }
+        let done = rig.run().unwrap().finish(PATIENCE).await;
+        let done = done.unwrap_or_else(|error| panic!("{change}: {error}"));
+        assert!(matches!(done.code(), Some(1 | 2)), "{change}: {}", done.stderr);
+        for table in ["badge", "person"] {
+            let rows = rig.server.value("target", &format!("SELECT count(*) FROM {table}")).await.unwrap();
+            assert_eq!(rows, "0", "{change}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn settings_decide_what_becomes_of_changes() {
     let ddl = "CREATE TABLE t (id int PRIMARY KEY, v text)";
     let with = |rig: &mut Rig, line: &str| {
