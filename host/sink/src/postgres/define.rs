@@ -7,7 +7,7 @@ use event::{SchemaEntry, TableName};
 use schema::{Change, Effect, Kind, Object, Statement};
 
 use super::error::{Call, call_of, lost};
-use super::{Error, using};
+use super::{Error, masked, using};
 
 /// What becomes of changes of the schema.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -71,6 +71,7 @@ pub(super) async fn define(client: &Client, entries: &[SchemaEntry], ddl: &Ddl) 
     for change in &changes {
         check_rewrite(change, entry)?;
     }
+    masked::leave_out_defaults(client, &mut changes, entries).await?;
     done.tables = touched(&changes);
     let mut wanted = Vec::new();
     let mut statements = schema::statements(&changes);

@@ -14,6 +14,7 @@ mod define;
 mod encode;
 mod error;
 mod fold;
+mod masked;
 mod plan;
 mod progress;
 mod rows;

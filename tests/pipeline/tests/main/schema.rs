@@ -290,6 +290,68 @@ async fn a_masked_value_never_leaves_as_it_is_whatever_becomes_of_its_table() {
 }
 
 #[tokio::test]
+async fn the_default_of_a_masked_column_never_reaches_the_target() {
+    let modifiers = "modifiers:
+  transformations:
+    validation_mode: relaxed
+    table_transformers:
+      - table: person
+        column_transformers:
+          ssn: {name: masking, parameters: {type: default}}
+";
+    let secret = "123-45-6789";
+    let ddl = "CREATE TABLE public.person (id int PRIMARY KEY, ssn text)";
+    let mut rig = Rig::start(15, ddl, modifiers).await.unwrap();
+    let mut pgstream = rig.run().unwrap();
+    rig.source(&format!(
+        "ALTER TABLE person ALTER ssn SET DEFAULT '{secret}'; INSERT INTO person VALUES (1)"
+    ))
+    .await
+    .unwrap();
+    // No row needs a value of the new column.
+    rig.source("DELETE FROM person; ALTER TABLE person DROP ssn").await.unwrap();
+    rig.source(&format!(
+        "ALTER TABLE person ADD ssn text NOT NULL DEFAULT '{secret}'; INSERT INTO person VALUES (2)"
+    ))
+    .await
+    .unwrap();
+    rig.source(&format!(
+        "DROP TABLE person; CREATE TABLE person (id int PRIMARY KEY, ssn text DEFAULT '{secret}')"
+    ))
+    .await
+    .unwrap();
+    rig.source("INSERT INTO person VALUES (3); ALTER TABLE person ADD n int DEFAULT 5; ALTER TABLE person RENAME n TO m").await.unwrap();
+    rig.caught_up(&mut pgstream).await.unwrap();
+    assert!(
+        pgstream.log().contains("left out on the target") && !pgstream.log().contains(secret),
+        "{}",
+        pgstream.log()
+    );
+    let defaults = "SELECT string_agg(pg_get_expr(adbin, adrelid), ' ') FROM pg_attrdef WHERE adrelid = 'person'::regclass";
+    assert_eq!(rig.server.value("target", defaults).await.unwrap(), "5");
+    let raw = format!("SELECT count(*) FILTER (WHERE ssn = '{secret}') || ' of ' || count(ssn) FROM person");
+    assert_eq!(rig.server.value("target", &raw).await.unwrap(), "0 of 1");
+
+    // A row that is there would get the value as it is.
+    rig.source("ALTER TABLE person DROP ssn").await.unwrap();
+    rig.source(&format!("ALTER TABLE person ADD ssn text NOT NULL DEFAULT '{secret}'")).await.unwrap();
+    let done = pgstream.finish(PATIENCE).await.unwrap();
+    assert_eq!(done.code(), Some(1), "{}", done.stderr);
+    assert!(done.stderr.contains("masked_default") && !done.stderr.contains(secret), "{}", done.stderr);
+    // What it says helps.
+    let target = rig.server.connect("target").await.unwrap();
+    target.batch_execute("ALTER TABLE person DROP COLUMN IF EXISTS ssn").await.unwrap();
+    target.batch_execute("ALTER TABLE person ADD ssn text NOT NULL DEFAULT '***'").await.unwrap();
+    target.batch_execute("ALTER TABLE person ALTER ssn DROP DEFAULT").await.unwrap();
+    let mut pgstream = rig.run().unwrap();
+    rig.source("INSERT INTO person VALUES (4)").await.unwrap();
+    rig.caught_up(&mut pgstream).await.unwrap();
+    assert_eq!(rig.server.value("target", &raw).await.unwrap(), "0 of 2");
+    assert_eq!(rig.server.value("target", defaults).await.unwrap(), "5");
+    rig.drain(pgstream).await.unwrap();
+}
+
+#[tokio::test]
 async fn rules_for_what_was_dropped_stop_nobody_and_rules_for_what_was_renamed_do() {
     let modifiers = "modifiers:
   transformations:
