@@ -289,7 +289,7 @@ pub enum Error {
         table: TableName,
     },
     /// Locks or concurrent changes of others were in the way too often.
-    #[error("others hold the target's rows: {reason}")]
+    #[error("others are in the way on the target: {reason}")]
     #[diagnostic(
         code(sink::postgres::contended),
         help(

@@ -5,7 +5,7 @@ use ::postgres::{Client, ident, literal};
 use schema::{Change, Retyped, Retyping, Using, retypings};
 
 use super::Error;
-use super::define::{back, in_savepoint};
+use super::define::{Ddl, back, in_savepoint};
 use super::error::{Call, call_of, lost};
 use event::SchemaEntry;
 
@@ -15,6 +15,7 @@ pub(super) async fn follow(
     client: &Client,
     changes: &mut [Change],
     entries: &[SchemaEntry],
+    ddl: &Ddl,
 ) -> Result<Option<(String, &'static str)>, Error> {
     let is_filled = |change: &Change| change.rewritten.is_some_and(|it| it.type_changed && !it.empty);
     if !changes.iter().any(is_filled) {
@@ -36,7 +37,7 @@ pub(super) async fn follow(
             {
                 return stop("the statement has USING over a column that a rule masks");
             }
-            match judge(client, &retyping, using).await? {
+            match judge(client, &retyping, using, ddl).await? {
                 Ok(sql) => found.extend(sql.map(|sql| (retyping.new.attnum, sql))),
                 Err(why) => return stop(why),
             }
@@ -51,6 +52,7 @@ async fn judge(
     client: &Client,
     it: &Retyping<'_>,
     using: Option<&Using>,
+    ddl: &Ddl,
 ) -> Result<Result<Option<String>, &'static str>, Error> {
     // For Postgres the labels of an enum are not immutable. Here they are the same on both sides.
     let by_label = match using {
@@ -77,7 +79,7 @@ async fn judge(
          ALTER TABLE pg_temp.{alone} ADD COLUMN pgstream_using {to} GENERATED ALWAYS AS (({sql})::{to}) STORED; \
          DROP TABLE pg_temp.{alone}"
     );
-    let Err(error) = in_savepoint(client, &asked).await else {
+    let Err(error) = in_savepoint(client, &asked, ddl).await else {
         return Ok(Ok(using.map(|using| using.sql.clone())));
     };
     match call_of(&error) {

@@ -352,6 +352,29 @@ async fn the_default_of_a_masked_column_never_reaches_the_target() {
 }
 
 #[tokio::test]
+async fn a_change_that_waits_for_a_lock_lets_others_pass_and_is_tried_again() {
+    let mut rig = Rig::start(15, "CREATE TABLE t (id int PRIMARY KEY)", "").await.unwrap();
+    let from = "target:\n  postgres:\n";
+    rig.config = rig.config.replace(from, &format!("{from}    ddl_lock_timeout: 300ms\n"));
+    let mut pgstream = rig.run().unwrap();
+    let mut reader = rig.server.connect("target").await.unwrap();
+    let reading = reader.transaction().await.unwrap();
+    reading.batch_execute("SELECT * FROM t").await.unwrap();
+    rig.source("BEGIN; INSERT INTO t VALUES (1); ALTER TABLE t ADD COLUMN n int; INSERT INTO t VALUES (2, 2); COMMIT").await.unwrap();
+    pgstream.logs("cannot create table column", PATIENCE).await.unwrap();
+    assert!(pgstream.log().contains("starting again from the progress row"), "{}", pgstream.log());
+    // Another one that would queue behind the change.
+    let other = rig.server.connect("target").await.unwrap();
+    let read =
+        tokio::time::timeout(std::time::Duration::from_secs(10), other.batch_execute("SELECT * FROM t"));
+    read.await.unwrap().unwrap();
+    reading.commit().await.unwrap();
+    rig.caught_up(&mut pgstream).await.unwrap();
+    assert_eq!(rig.same("SELECT * FROM t ORDER BY id").await.unwrap().len(), 2);
+    rig.drain(pgstream).await.unwrap();
+}
+
+#[tokio::test]
 async fn rules_for_what_was_dropped_stop_nobody_and_rules_for_what_was_renamed_do() {
     let modifiers = "modifiers:
   transformations:
