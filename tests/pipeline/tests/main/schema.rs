@@ -1,4 +1,14 @@
 //! Schema changes in the stream: each takes effect on the target between the rows that it stands between.
+//!
+//! | what could go wrong | test |
+//! |---|---|
+//! | a kill between rows and changes of one transaction | `faults::killed_while_the_schema_changes_…`, `faults::killed_at_every_place_…` |
+//! | a position that the slot was not told of, with changes behind it | `a_kill_behind_a_change_that_the_slot_was_not_told_of_neither_repeats_it_nor_its_rows` |
+//! | no event trigger | `without_event_triggers_…` |
+//! | a change that the target refuses | `a_change_that_the_target_refuses_stops_the_stream_whole_and_goes_on_when_it_can` |
+//! | a forged change | `a_role_that_may_not_cannot_forge_a_change_of_the_schema` |
+//! | labels, domains, generated columns that come later | `a_new_label_…`, `changes::an_enum_value_a_domain_…` |
+//! | a replica identity that changes | `changes::a_replica_identity_that_is_taken_away_…` |
 
 use pipeline::{PATIENCE, Rig};
 
@@ -372,6 +382,60 @@ async fn a_change_that_waits_for_a_lock_lets_others_pass_and_is_tried_again() {
     rig.caught_up(&mut pgstream).await.unwrap();
     assert_eq!(rig.same("SELECT * FROM t ORDER BY id").await.unwrap().len(), 2);
     rig.drain(pgstream).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_change_that_the_target_refuses_stops_the_stream_whole_and_goes_on_when_it_can() {
+    let mut rig = Rig::start(15, "CREATE TABLE t (id int PRIMARY KEY)", "").await.unwrap();
+    rig.source("INSERT INTO t VALUES (1); CREATE COLLATION public.ours (locale = 'C')").await.unwrap();
+    rig.source("BEGIN; INSERT INTO t VALUES (2); ALTER TABLE t ADD COLUMN v text COLLATE public.ours; INSERT INTO t VALUES (3, 'x'); COMMIT")
+        .await
+        .unwrap();
+    rig.source("INSERT INTO t VALUES (4, 'y')").await.unwrap();
+    let done = rig.run().unwrap().finish(PATIENCE).await.unwrap();
+    assert_eq!(done.code(), Some(1), "{}", done.stderr);
+    assert!(done.stderr.contains("the target lacks what this needs"), "{}", done.stderr);
+    // Nothing of the transaction is there, and all that came before it.
+    assert_eq!(rig.server.value("target", "SELECT string_agg(id::text, ' ') FROM t").await.unwrap(), "1");
+    let target = rig.server.connect("target").await.unwrap();
+    target.batch_execute("CREATE COLLATION public.ours (locale = 'C')").await.unwrap();
+    let mut pgstream = rig.run().unwrap();
+    rig.caught_up(&mut pgstream).await.unwrap();
+    same_schema(&rig).await;
+    assert_eq!(rig.same("SELECT * FROM t ORDER BY id").await.unwrap().len(), 4);
+    rig.drain(pgstream).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_kill_behind_a_change_that_the_slot_was_not_told_of_neither_repeats_it_nor_its_rows() {
+    let changes = [
+        "ALTER TABLE t ADD COLUMN n int DEFAULT 5",
+        "ALTER TABLE t DROP COLUMN v",
+        "ALTER TABLE t RENAME COLUMN v TO w",
+        "ALTER TABLE t ALTER COLUMN v TYPE int USING length(v)",
+        "ALTER TABLE t RENAME TO t2; ALTER TABLE t2 RENAME TO t",
+    ];
+    for change in changes {
+        let mut rig = Rig::start(15, "CREATE TABLE t (id int PRIMARY KEY, v text)", "").await.unwrap();
+        let mut pgstream = rig.run().unwrap();
+        rig.source("INSERT INTO t VALUES (1, '10')").await.unwrap();
+        rig.caught_up(&mut pgstream).await.unwrap();
+        rig.source("INSERT INTO t VALUES (2, '20')").await.unwrap();
+        rig.source(change).await.unwrap();
+        rig.source("INSERT INTO t (id) VALUES (3)").await.unwrap();
+        // Killed as soon as the target has it all: the slot has not been told.
+        let arrived = async || {
+            rig.server.value("target", "SELECT count(*) FROM t").await.is_ok_and(|count| count == "3")
+        };
+        testbed::eventually("the rows around the change", arrived).await.unwrap();
+        pgstream.kill().unwrap();
+        let mut pgstream = rig.run().unwrap();
+        rig.source("INSERT INTO t (id) VALUES (4)").await.unwrap();
+        rig.caught_up(&mut pgstream).await.unwrap();
+        same_schema(&rig).await;
+        assert_eq!(rig.same("SELECT * FROM t ORDER BY id").await.unwrap().len(), 4, "{change}");
+        rig.drain(pgstream).await.unwrap();
+    }
 }
 
 #[tokio::test]
