@@ -1,12 +1,15 @@
 //! The chain: plugins loaded once, tables bound as they appear, batches passed through.
 
 mod barrier;
+mod gone;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use event::{Batch, Relation, Step, TableName};
 use plugin::{Engine, RootKey};
+
+pub use gone::Gone;
 
 use crate::digest;
 use crate::loaded::Loaded;
@@ -33,6 +36,8 @@ pub struct Chain {
     unlisted: BTreeMap<TableName, Vec<String>>,
     /// Tables with rules, by oid: under another name one would have none.
     ruled: HashMap<u32, TableName>,
+    /// Tables, and columns of tables, that were dropped: their rules have nothing to do.
+    gone: Vec<Gone>,
     counters: Counters,
     failures: Vec<Failures>,
 }
@@ -124,6 +129,7 @@ impl Chain {
             tables: Tables::default(),
             unlisted: BTreeMap::new(),
             ruled: HashMap::new(),
+            gone: Vec::new(),
             counters: Counters::default(),
             failures,
         })
@@ -146,7 +152,7 @@ impl Chain {
     pub fn bind_some(&mut self, relations: &[Arc<Relation>], names: &[TableName]) -> Result<Report, Error> {
         let mut problems = Vec::new();
         for rules in &self.rules.tables {
-            if !names.contains(&rules.table) {
+            if !names.contains(&rules.table) && !self.is_gone(&rules.table) {
                 let names: Vec<String> = names.iter().map(TableName::to_string).collect();
                 let table = rules.table.to_string();
                 let hint = nearest::hint(&table, names.iter().map(String::as_str), "no table is replicated");
@@ -268,7 +274,14 @@ impl Chain {
             problems.push(Problem::RenamedTable { was, table });
             return None;
         }
-        let table = Table::bind(relation, &mut self.loaded, &self.rules, self.root.as_ref(), problems);
+        let table = Table::bind(
+            relation,
+            &mut self.loaded,
+            &self.rules,
+            &gone::columns(&self.gone, &relation.name),
+            self.root.as_ref(),
+            problems,
+        );
         if problems.len() > before {
             table.release(&mut self.loaded.running);
             return None;

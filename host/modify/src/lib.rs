@@ -30,7 +30,7 @@ pub mod standard;
 mod table;
 mod transform;
 
-pub use chain::{Chain, Route};
+pub use chain::{Chain, Gone, Route};
 pub use counters::{Counters, Failures, PluginCounters};
 pub use error::{Error, FailedRow};
 pub use options::{

@@ -70,12 +70,13 @@ pub(crate) struct Transform {
 }
 
 impl Table {
-    /// Binds every plugin that has to do with the table. `problems` takes all that is wrong; with any, the result is
+    /// Binds every plugin that has to do with the table. Columns that are `gone` may have rules. `problems` takes all that is wrong; with any, the result is
     /// of no use.
     pub(crate) fn bind(
         relation: &Arc<Relation>,
         loaded: &mut Loaded,
         rules: &Rules,
+        gone: &[String],
         root: Option<&RootKey>,
         problems: &mut Vec<Problem>,
     ) -> Self {
@@ -94,7 +95,7 @@ impl Table {
         }
         table.finder = bind_injector(relation, loaded, problems);
         match rules.of(&relation.name) {
-            Some(of_table) => table.bind_rules(loaded, of_table, root, problems),
+            Some(of_table) => table.bind_rules(loaded, of_table, gone, root, problems),
             None if rules.all_tables => {
                 problems.push(Problem::UncoveredTable { table: relation.name.to_string() });
             }
@@ -123,6 +124,7 @@ impl Table {
         &mut self,
         loaded: &mut Loaded,
         rules: &TableRules,
+        gone: &[String],
         root: Option<&RootKey>,
         problems: &mut Vec<Problem>,
     ) {
@@ -131,7 +133,9 @@ impl Table {
         for rule in &rules.columns {
             let place = place(&relation.name, &rule.column);
             let Some(at) = relation.column(&rule.column) else {
-                problems.push(missing_column(&relation, &rule.column));
+                if !gone.contains(&rule.column) {
+                    problems.push(missing_column(&relation, &rule.column));
+                }
                 continue;
             };
             let Some(transformer) = &rule.transformer else { continue };

@@ -78,6 +78,8 @@ struct Flowing {
 async fn start(ready: &Ready, chain: &mut Chain) -> Result<Flowing, Error> {
     let mut source = listen::wal::Source::connect(ready.source.wal.clone()).await?;
     let copied = snapshot::copied(ready, source.system_id()).await?;
+    let dropped = source.dropped(chain.missing(source.relations())).await?;
+    chain.let_go(dropped);
     let bound = block_in_place(|| chain.bind(source.relations()))?;
     for warning in &bound.warnings {
         tracing::warn!("{warning}");

@@ -40,6 +40,8 @@ pub struct Change {
     pub rewritten: Option<Rewrite>,
     /// Other tables inherit from it.
     pub heirs: bool,
+    /// The expressions that give the rows their values in columns of another type, by attribute number.
+    pub using: BTreeMap<i16, String>,
 }
 
 /// Why a table was written anew, and whether it had rows.
@@ -106,7 +108,7 @@ impl Change {
                     empty: change.empty,
                 });
                 let (oid, missing, heirs) = (change.oid, change.missing, change.heirs);
-                changes.push(Self { oid, before, after, missing, rewritten, heirs });
+                changes.push(Self { oid, before, after, missing, rewritten, heirs, using: BTreeMap::new() });
             }
         }
         Ok(changes)

@@ -2,8 +2,9 @@
 
 use std::collections::{HashSet, VecDeque};
 
-use event::{Lsn, Relation, SchemaEntry, Value};
+use event::{Lsn, Relation, SchemaEntry, TableName, Value};
 use postgres::Client;
+use tokio_postgres::types::ToSql;
 
 use crate::wal::Error;
 
@@ -67,6 +68,7 @@ pub(crate) fn read(table: &Relation, row: &[Value<'_>]) -> Option<SchemaEntry> {
         changes: value("changes")?,
         failed: value("failed"),
         left_out: Vec::new(),
+        masked: Vec::new(),
     })
 }
 
@@ -83,6 +85,7 @@ pub(crate) fn seen(before: &Relation, after: &Relation) -> Option<SchemaEntry> {
         changes: schema::seen(before, after)?,
         failed: None,
         left_out: Vec::new(),
+        masked: Vec::new(),
     })
 }
 
@@ -114,6 +117,7 @@ pub(crate) async fn of_new_table(client: &Client, xid: u32, oid: u32) -> Result<
         changes: row.get(7),
         failed: None,
         left_out: Vec::new(),
+        masked: Vec::new(),
     });
     Ok(entries.collect())
 }
@@ -126,6 +130,30 @@ pub(crate) async fn pending(client: &Client, start: Lsn) -> Result<HashSet<u32>,
     let fault = Error::statement("look for versions that are not acknowledged in pgstream.schema_log");
     let rows = client.query(PENDING, &[&start.to_string()]).await.map_err(fault)?;
     Ok(rows.iter().map(|row| row.get(0)).collect())
+}
+
+/// Whether the log knows tables of this name, and none of them is there, under whatever name.
+pub(crate) async fn is_dropped(client: &Client, table: &TableName) -> Result<bool, Error> {
+    const KNOWN: &str = "SELECT count(*) > 0 AND bool_and(NOT EXISTS (SELECT FROM pg_class AS t WHERE t.oid = (c->>'oid')::oid)) \
+        FROM pgstream.schema_log, jsonb_array_elements(changes) AS c \
+        WHERE c->>'kind' = 'table' AND ( \
+            (c->'before'->>'schema', c->'before'->>'name') = ($1, $2) OR (c->'after'->>'schema', c->'after'->>'name') = ($1, $2))";
+    is_so(client, KNOWN, &[&table.schema, &table.name]).await
+}
+
+/// Whether the log knows columns of this name in a table, and none of them is there, under whatever name.
+pub(crate) async fn is_column_dropped(client: &Client, oid: u32, column: &str) -> Result<bool, Error> {
+    const KNOWN: &str = "SELECT count(*) > 0 AND bool_and(NOT EXISTS ( \
+            SELECT FROM pg_attribute AS a WHERE a.attrelid = $1 AND a.attnum = (it->>'attnum')::int AND NOT a.attisdropped)) \
+        FROM pgstream.schema_log, jsonb_array_elements(changes) AS c, \
+            jsonb_array_elements(coalesce(c->'before'->'columns', '[]') || coalesce(c->'after'->'columns', '[]')) AS it \
+        WHERE c->>'kind' = 'table' AND (c->>'oid')::oid = $1 AND it->>'name' = $2";
+    is_so(client, KNOWN, &[&oid, &column]).await
+}
+
+async fn is_so(client: &Client, sql: &str, of: &[&(dyn ToSql + Sync)]) -> Result<bool, Error> {
+    let fault = Error::statement("look for what was dropped in pgstream.schema_log");
+    Ok(client.query_one(sql, of).await.map_err(fault)?.get::<_, Option<bool>>(0).unwrap_or_default())
 }
 
 /// Which of these tables were made after the log began.

@@ -122,6 +122,31 @@ impl Source {
         &self.relations
     }
 
+    /// Which of these tables and columns, that are not there, were dropped: the schema log tells, and only where there is one.
+    ///
+    /// # Errors
+    /// A log that cannot be read.
+    pub async fn dropped(
+        &self,
+        missing: Vec<(TableName, Option<String>)>,
+    ) -> Result<Vec<(TableName, Option<String>)>, Error> {
+        let mut dropped = Vec::new();
+        for (table, column) in missing.into_iter().filter(|_| self.pending.is_some()) {
+            let relation = self.relations.iter().find(|relation| relation.name == table);
+            let is_dropped = match (&column, relation) {
+                (None, None) => log::is_dropped(&self.client, &table).await?,
+                (Some(column), Some(relation)) => {
+                    log::is_column_dropped(&self.client, relation.oid, column).await?
+                }
+                (None, Some(_)) | (Some(_), None) => false,
+            };
+            if is_dropped {
+                dropped.push((table, column));
+            }
+        }
+        Ok(dropped)
+    }
+
     /// Whether the stream will bring a change of the table's schema that [`Source::relations`] may have already: what a
     /// target has is to be compared later.
     #[must_use]

@@ -22,6 +22,7 @@ impl Chain {
 
     fn accept(&mut self, change: &Change, entry: &mut SchemaEntry, problems: &mut Vec<Problem>) {
         let Some(Object::Table(_)) = change.object() else { return };
+        self.note_gone(change);
         let at = match &change.after {
             Some(Object::Table(table)) => {
                 let relation = Arc::new(table.relation());
@@ -33,9 +34,13 @@ impl Chain {
             // Of a table that is gone its last version tells.
             _ => self.tables.bound.iter().rposition(|table| table.relation.oid == change.oid.0),
         };
-        let table = at.and_then(|at| self.tables.bound.get(at));
-        if table.is_some_and(|table| matches!(table.fate, Fate::Drop)) {
+        let Some(table) = at.and_then(|at| self.tables.bound.get(at)) else { return };
+        if matches!(table.fate, Fate::Drop) {
             entry.left_out.push(change.oid.0);
+        }
+        for column in table.transforms.iter().flat_map(|transform| &transform.needs.writes) {
+            let column = table.relation.columns.get(*column);
+            entry.masked.extend(column.map(|column| (change.oid.0, column.name.clone())));
         }
     }
 }

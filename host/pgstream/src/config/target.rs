@@ -61,7 +61,8 @@ fn read_ddl(section: &mut Section<'_>) -> Ddl {
     let actions = [("apply", Destructive::Apply), ("stop", Destructive::Stop), ("keep", Destructive::Keep)];
     let destructive = section.choice("destructive_ddl", &actions).unwrap_or_default();
     let owners_and_grants = section.flag("owners_and_grants").unwrap_or(false);
-    Ddl { ignore, excluded, destructive, owners_and_grants }
+    let lock_timeout = section.duration("ddl_lock_timeout").unwrap_or(Ddl::LOCK_TIMEOUT);
+    Ddl { ignore, excluded, destructive, owners_and_grants, lock_timeout }
 }
 
 /// Kinds of objects, in the singular or the plural; `None` where nothing is written.

@@ -245,12 +245,12 @@ fn change(
     }
     if retyped {
         // Every value has a text, and of no value it does not matter which.
-        let by_text = if rows.none {
-            format!(" USING {}::text::{}", ident(&new.name), new.type_name)
-        } else {
-            String::new()
+        let using = match rows.using.get(&new.attnum) {
+            _ if rows.none => format!(" USING {}::text::{}", ident(&new.name), new.type_name),
+            Some(using) => format!(" USING ({using})"),
+            None => String::new(),
         };
-        alter(Step::Make, format!("TYPE {}{}{by_text}", new.type_name, collate(new)));
+        alter(Step::Make, format!("TYPE {}{}{using}", new.type_name, collate(new)));
     }
     if is_generated && !same_default && was_generated && !new.inherited {
         // Postgres 17 and later.

@@ -15,7 +15,7 @@ mod types;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use self::context::Context;
-use crate::document::{Object, Oid};
+use crate::document::{Column, Object, Oid, Table};
 use crate::log::Change;
 use crate::statement::{Effect, Kind, Statement};
 
@@ -128,6 +128,33 @@ pub fn statements(changes: &[Change]) -> Vec<Statement> {
     found.into_iter().map(|(_, _, statement)| statement).collect()
 }
 
+/// A column that gets another type by a statement of its table, not by its parent's or its type's.
+#[derive(Clone, Copy, Debug)]
+pub struct Retyping<'a> {
+    /// The table before.
+    pub table: &'a Table,
+    /// The column before.
+    pub old: &'a Column,
+    /// The column after.
+    pub new: &'a Column,
+}
+
+/// The columns of a table that get another type.
+#[must_use]
+pub fn retypings(change: &Change) -> Vec<Retyping<'_>> {
+    let (Some(Object::Table(before)), Some(Object::Table(after))) = (&change.before, &change.after) else {
+        return Vec::new();
+    };
+    if before.of_type.is_some() && after.of_type.is_some() {
+        return Vec::new();
+    }
+    let pairs = after.columns.iter().filter_map(|new| {
+        let old = before.columns.iter().find(|old| old.attnum == new.attnum)?;
+        (column::is_retyped(old, new) && !new.inherited).then_some(Retyping { table: before, old, new })
+    });
+    pairs.collect()
+}
+
 /// The changes from one state of objects to another.
 #[must_use]
 pub fn between(before: &[Object], after: &[Object]) -> Vec<Change> {
@@ -169,6 +196,7 @@ fn change(before: Option<Object>, after: Object) -> Change {
         missing: BTreeMap::new(),
         rewritten: None,
         heirs: false,
+        using: BTreeMap::new(),
     }
 }
 

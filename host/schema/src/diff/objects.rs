@@ -81,7 +81,7 @@ pub(super) fn change(change: &Change, context: &Context, out: &mut Out<'_>) {
 
 fn rows(change: &Change) -> table::Rows<'_> {
     let none = change.rewritten.is_some_and(|rewrite| rewrite.type_changed && rewrite.empty);
-    table::Rows { missing: &change.missing, none }
+    table::Rows { missing: &change.missing, none, using: &change.using }
 }
 
 /// `ALTER what ... SET SCHEMA` and `RENAME TO`, as far as they are needed.

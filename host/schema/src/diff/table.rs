@@ -16,6 +16,8 @@ pub(super) struct Rows<'a> {
     pub(super) missing: &'a BTreeMap<i16, Option<String>>,
     /// There was none: whatever a statement did to make values of one type from those of another, it did to no value.
     pub(super) none: bool,
+    /// What makes values of the new type from those of the old, by attribute number.
+    pub(super) using: &'a BTreeMap<i16, String>,
 }
 
 /// A table that is new.

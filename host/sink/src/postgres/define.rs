@@ -1,16 +1,17 @@
 //! Changes of the schema: statements from the source's schema log, in the target transaction of the rows around them.
 
 use std::collections::{BTreeSet, HashSet};
+use std::time::Duration;
 
 use ::postgres::{Client, describe};
 use event::{SchemaEntry, TableName};
 use schema::{Change, Effect, Kind, Object, Statement};
 
-use super::Error;
 use super::error::{Call, call_of, lost};
+use super::{Error, masked, using};
 
 /// What becomes of changes of the schema.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ddl {
     /// Nothing is changed on the target (`ignore_ddl`).
     pub ignore: bool,
@@ -20,6 +21,25 @@ pub struct Ddl {
     pub destructive: Destructive,
     /// Owners and grants are followed too; else the role of the target's URL owns what it makes.
     pub owners_and_grants: bool,
+    /// How long a statement waits for a lock. Whoever comes after it queues behind it, so it gives up and is tried again.
+    pub lock_timeout: Duration,
+}
+
+impl Ddl {
+    /// What is meant for use for [`Ddl::lock_timeout`].
+    pub const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
+}
+
+impl Default for Ddl {
+    fn default() -> Self {
+        Self {
+            ignore: false,
+            excluded: BTreeSet::new(),
+            destructive: Destructive::default(),
+            owners_and_grants: false,
+            lock_timeout: Self::LOCK_TIMEOUT,
+        }
+    }
 }
 
 /// What becomes of a change that removes a table or a column.
@@ -65,9 +85,13 @@ pub(super) async fn define(client: &Client, entries: &[SchemaEntry], ddl: &Ddl) 
         changes.extend(Change::of_entry(entry)?);
         tell_others(entry);
     }
+    if let Some((table, why)) = using::follow(client, &mut changes, entries, ddl).await? {
+        return Err(rewritten(entry, table, why));
+    }
     for change in &changes {
         check_rewrite(change, entry)?;
     }
+    masked::leave_out_defaults(client, &mut changes, entries).await?;
     done.tables = touched(&changes);
     let mut wanted = Vec::new();
     let mut statements = schema::statements(&changes);
@@ -81,13 +105,14 @@ pub(super) async fn define(client: &Client, entries: &[SchemaEntry], ddl: &Ddl) 
             done.left_out += 1;
         }
     }
-    if all(client, &wanted).await? {
+    // One alone is told by name if it fails, at once.
+    if wanted.len() != 1 && all(client, &wanted, ddl).await? {
         done.done = wanted.len();
         done.settles_at_commit = wanted.iter().any(|statement| statement.settles_at_commit);
         return Ok(done);
     }
     for statement in &wanted {
-        if run(client, statement, entry).await? {
+        if run(client, statement, entry, ddl).await? {
             done.done += 1;
             done.settles_at_commit |= statement.settles_at_commit;
         } else {
@@ -129,12 +154,12 @@ fn is_wanted(statement: &Statement, entry: &SchemaEntry, ddl: &Ddl) -> Result<bo
 }
 
 /// All statements at once, in one journey; false, with nothing done, if one of them fails.
-async fn all(client: &Client, statements: &[Statement]) -> Result<bool, Error> {
+async fn all(client: &Client, statements: &[Statement], ddl: &Ddl) -> Result<bool, Error> {
     if statements.is_empty() {
         return Ok(true);
     }
     let texts: Vec<&str> = statements.iter().map(|statement| statement.sql.as_str()).collect();
-    let Err(error) = in_savepoint(client, &texts.join(";\n")).await else { return Ok(true) };
+    let Err(error) = in_savepoint(client, &texts.join(";\n"), ddl).await else { return Ok(true) };
     if call_of(&error) == Call::Reconnect {
         return Err(lost(&error));
     }
@@ -143,12 +168,16 @@ async fn all(client: &Client, statements: &[Statement]) -> Result<bool, Error> {
 }
 
 /// Runs statements between two marks; after an error, [`back`] leads to the first.
-async fn in_savepoint(client: &Client, sql: &str) -> Result<(), tokio_postgres::Error> {
-    client.batch_execute(&format!("SAVEPOINT ddl;\n{sql};\nRELEASE SAVEPOINT ddl")).await
+pub(super) async fn in_savepoint(client: &Client, sql: &str, ddl: &Ddl) -> Result<(), tokio_postgres::Error> {
+    let wait = ddl.lock_timeout.as_millis();
+    let sql = format!(
+        "SAVEPOINT ddl;\nSET LOCAL lock_timeout = {wait};\n{sql};\nSET LOCAL lock_timeout = DEFAULT;\nRELEASE SAVEPOINT ddl"
+    );
+    client.batch_execute(&sql).await
 }
 
 /// Back to where the statement began.
-async fn back(client: &Client) -> Result<(), Error> {
+pub(super) async fn back(client: &Client) -> Result<(), Error> {
     let sql = "ROLLBACK TO SAVEPOINT ddl; RELEASE SAVEPOINT ddl";
     client.batch_execute(sql).await.map_err(|error| lost(&error))
 }
@@ -176,25 +205,21 @@ fn check_rewrite(change: &Change, entry: &SchemaEntry) -> Result<(), Error> {
     else {
         return Ok(());
     };
-    let why = if rewrite.type_changed && says_using(entry) {
-        "the statement has USING"
-    } else if rewrite.default && gives_values(change) {
-        "the default of a new column is computed for each row"
-    } else {
+    if !rewrite.default || !gives_values(change) {
         return Ok(());
-    };
-    Err(Error::Rewritten {
+    }
+    let table = table.full_name().to_string();
+    Err(rewritten(entry, table, "the default of a new column is computed for each row"))
+}
+
+fn rewritten(entry: &SchemaEntry, table: String, why: &'static str) -> Error {
+    Error::Rewritten {
         schema: entry.schema.clone(),
         version: entry.version,
         command: entry.command_tag.clone(),
-        table: table.full_name().to_string(),
+        table,
         why,
-    })
-}
-
-/// Whether the text may have a USING clause. What is taken for one and is none stops the stream, and no more.
-fn says_using(entry: &SchemaEntry) -> bool {
-    entry.statement.as_ref().is_none_or(|text| text.to_lowercase().contains("using"))
+    }
 }
 
 /// Whether a new column has a default that is none of a generated column: those compute the same everywhere.
@@ -211,12 +236,17 @@ fn gives_values(change: &Change) -> bool {
 }
 
 /// Runs a statement; false if what it makes is there already, or what it removes is gone.
-async fn run(client: &Client, statement: &Statement, entry: &SchemaEntry) -> Result<bool, Error> {
-    let Err(error) = in_savepoint(client, &statement.sql).await else { return Ok(true) };
+async fn run(client: &Client, statement: &Statement, entry: &SchemaEntry, ddl: &Ddl) -> Result<bool, Error> {
+    let Err(error) = in_savepoint(client, &statement.sql, ddl).await else { return Ok(true) };
     match call_of(&error) {
         Call::Reconnect => return Err(lost(&error)),
         // What came before in the transaction has to be done again.
-        Call::Retry => return Err(Error::Contended { reason: describe(&error) }),
+        Call::Retry => {
+            let (verb, kind) = (verb(statement.effect), statement.kind);
+            let subject = &statement.subject;
+            let reason = format!("cannot {verb} {kind} {subject} yet, {}", describe(&error));
+            return Err(Error::Contended { reason });
+        }
         Call::LookAgain | Call::Exact => {}
     }
     if is_done_already(statement.effect, &error) {
@@ -231,16 +261,20 @@ async fn run(client: &Client, statement: &Statement, entry: &SchemaEntry) -> Res
         schema: entry.schema.clone(),
         version: entry.version,
         command: entry.command_tag.clone(),
-        verb: match statement.effect {
-            Effect::Create => "create",
-            Effect::Alter => "alter",
-            Effect::Remove | Effect::Destroy => "remove",
-        },
+        verb: verb(statement.effect),
         kind: statement.kind.name(),
         subject: statement.subject.clone(),
         reason: describe(&error),
         remedy: remedy(statement, &error),
     })
+}
+
+fn verb(effect: Effect) -> &'static str {
+    match effect {
+        Effect::Create => "create",
+        Effect::Alter => "alter",
+        Effect::Remove | Effect::Destroy => "remove",
+    }
 }
 
 /// Somebody was quicker, by hand.

@@ -200,6 +200,28 @@ pub enum Error {
         /// What the statement did.
         why: &'static str,
     },
+    /// Rows of the target would get the default of a new column that a rule masks, as it is.
+    #[error(
+        "version {version} of schema `{schema}` ({command}) gives the rows of {table} the default of column `{column}`, which a rule masks"
+    )]
+    #[diagnostic(
+        code(sink::postgres::masked_default),
+        help(
+            "add the column on the target by hand, without the default, give its rows masked values, and start again"
+        )
+    )]
+    MaskedDefault {
+        /// The schema.
+        schema: String,
+        /// Its version in pgstream.schema_log.
+        version: u64,
+        /// What the statement on the source was.
+        command: String,
+        /// The table, as SQL.
+        table: String,
+        /// The column.
+        column: String,
+    },
     /// A row of the schema log is not what our functions write.
     #[error(transparent)]
     #[diagnostic(
@@ -267,7 +289,7 @@ pub enum Error {
         table: TableName,
     },
     /// Locks or concurrent changes of others were in the way too often.
-    #[error("others hold the target's rows: {reason}")]
+    #[error("others are in the way on the target: {reason}")]
     #[diagnostic(
         code(sink::postgres::contended),
         help(
@@ -305,6 +327,7 @@ impl Error {
             | Self::Undescribed { .. }
             | Self::Destructive { .. }
             | Self::Rewritten { .. }
+            | Self::MaskedDefault { .. }
             | Self::UnreadableSchema(_)
             | Self::Truncate { .. }
             | Self::Commit { .. }

@@ -14,6 +14,7 @@ mod define;
 mod encode;
 mod error;
 mod fold;
+mod masked;
 mod plan;
 mod progress;
 pub mod restore;
@@ -21,6 +22,7 @@ mod rows;
 mod run;
 mod statement;
 mod table;
+mod using;
 mod work;
 mod writer;
 

@@ -1,4 +1,14 @@
 //! Schema changes in the stream: each takes effect on the target between the rows that it stands between.
+//!
+//! | what could go wrong | test |
+//! |---|---|
+//! | a kill between rows and changes of one transaction | `faults::killed_while_the_schema_changes_…`, `faults::killed_at_every_place_…` |
+//! | a position that the slot was not told of, with changes behind it | `a_kill_behind_a_change_that_the_slot_was_not_told_of_neither_repeats_it_nor_its_rows` |
+//! | no event trigger | `without_event_triggers_…` |
+//! | a change that the target refuses | `a_change_that_the_target_refuses_stops_the_stream_whole_and_goes_on_when_it_can` |
+//! | a forged change | `a_role_that_may_not_cannot_forge_a_change_of_the_schema` |
+//! | labels, domains, generated columns that come later | `a_new_label_…`, `changes::an_enum_value_a_domain_…` |
+//! | a replica identity that changes | `changes::a_replica_identity_that_is_taken_away_…` |
 
 use pipeline::{PATIENCE, Rig};
 
@@ -128,21 +138,118 @@ async fn a_column_with_a_default_that_tells_the_time_has_the_source_s_time_in_ol
 }
 
 #[tokio::test]
+async fn rows_get_the_values_that_using_gives_them() {
+    let ddl = "CREATE TYPE mood AS ENUM ('sad', 'ok'); CREATE TYPE feeling AS ENUM ('sad', 'ok', 'great'); \
+        CREATE TABLE t (id int PRIMARY KEY, v text, n text, m text, at timestamp, b int); \
+        CREATE TABLE p (id int PRIMARY KEY, v text) PARTITION BY RANGE (id); \
+        CREATE TABLE p1 PARTITION OF p FOR VALUES FROM (0) TO (100); \
+        CREATE TABLE \"Odd\" (\"The Id\" int PRIMARY KEY, \"V\" text)";
+    let mut rig = Rig::start(15, ddl, "").await.unwrap();
+    let mut pgstream = rig.run().unwrap();
+    rig.source(
+        "INSERT INTO t VALUES (1, 'one', '1', 'sad', '2020-01-01', 0), (2, 'three', '22', 'ok', '2021-01-01', 1); \
+         INSERT INTO p VALUES (1, 'one'), (2, 'three'); INSERT INTO \"Odd\" VALUES (1, 'x')",
+    )
+    .await
+    .unwrap();
+    for change in [
+        "ALTER TABLE t ALTER v TYPE int USING length(v)",
+        "BEGIN; INSERT INTO t VALUES (3, 3, '3', 'ok', NULL, 1); -- USING nothing\n\
+         ALTER TABLE public.t ADD c int DEFAULT 7, ALTER n TYPE int USING (n::int + 1) * id; INSERT INTO t (id, n) VALUES (4, 4); COMMIT",
+        "ALTER TABLE t ALTER m TYPE mood USING m::mood",
+        "ALTER TABLE t ALTER m TYPE feeling USING m::text::feeling",
+        "ALTER TABLE t ALTER m TYPE text",
+        "ALTER TABLE t ALTER at TYPE timestamptz USING at AT TIME ZONE 'Asia/Tokyo'",
+        "ALTER TABLE t ALTER b TYPE boolean USING CASE b WHEN 1 THEN true ELSE t.id = 1 END",
+        "ALTER TABLE ONLY \"Odd\" ALTER \"V\" TYPE text[] USING ARRAY[\"V\", $a$; it's $a$]",
+        "ALTER TABLE p ALTER v TYPE int USING length(v)",
+    ] {
+        rig.source(change).await.unwrap();
+    }
+    rig.source("UPDATE t SET v = v + 1, b = NOT b").await.unwrap();
+    rig.caught_up(&mut pgstream).await.unwrap();
+    same_schema(&rig).await;
+    rig.same("SELECT id, v, n, m, at::text, b, c FROM t ORDER BY id").await.unwrap();
+    rig.same("SELECT * FROM p ORDER BY id").await.unwrap();
+    rig.same("SELECT * FROM \"Odd\"").await.unwrap();
+    rig.drain(pgstream).await.unwrap();
+}
+
+#[tokio::test]
 async fn values_that_only_the_source_knows_stop_the_stream() {
-    for (ddl, change) in [
-        ("CREATE TABLE t (id int PRIMARY KEY)", "ALTER TABLE t ADD COLUMN r float8 DEFAULT random()"),
+    let ddl = "CREATE TABLE t (id int PRIMARY KEY, v text, at timestamptz); \
+        CREATE FUNCTION public.size(text) RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT length($1)'";
+    for (change, why) in [
+        ("ALTER TABLE t ADD COLUMN r float8 DEFAULT random()", "computed for each row"),
+        ("DO $$ BEGIN ALTER TABLE t ALTER v TYPE int USING length(v); END $$", "cannot be read"),
         (
-            "CREATE TABLE t (id int PRIMARY KEY, v text)",
-            "ALTER TABLE t ALTER COLUMN v TYPE int USING length(v)",
+            "CREATE FUNCTION change() RETURNS void LANGUAGE sql AS 'ALTER TABLE t ALTER v TYPE int USING 7'; SELECT change()",
+            "cannot be read",
+        ),
+        ("ALTER TABLE t ALTER v TYPE float8 USING random()", "more than the row"),
+        ("ALTER TABLE t ALTER v TYPE timestamptz USING now()", "more than the row"),
+        ("ALTER TABLE t ALTER v TYPE timestamptz USING v::timestamptz", "more than the row"),
+        ("SET timezone = 'Asia/Tokyo'; ALTER TABLE t ALTER at TYPE timestamp", "a setting of the session"),
+        ("ALTER TABLE t ALTER v TYPE int USING size(v)", "search path"),
+        (
+            "ALTER TABLE t ALTER v TYPE int USING 1; ALTER TABLE t ALTER v TYPE text; ALTER TABLE t ALTER v TYPE int USING 2",
+            "cannot be read",
         ),
     ] {
         let rig = Rig::start(15, ddl, "").await.unwrap();
-        rig.source("INSERT INTO t VALUES (1), (2)").await.unwrap();
+        rig.source("INSERT INTO t (id, v, at) VALUES (1, '2020-01-01', '2020-01-01'), (2, NULL, NULL)")
+            .await
+            .unwrap();
+        rig.source(change).await.unwrap();
+        let done = rig.run().unwrap().finish(PATIENCE).await;
+        let done = done.unwrap_or_else(|error| panic!("{change}: {error}"));
+        assert_eq!(done.code(), Some(1), "{change}: {}", done.stderr);
+        let told = done.stderr.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(told.contains("rewritten") && told.contains(why), "{change}: {}", done.stderr);
+        let types = "SELECT string_agg(atttypid::regtype::text, ' ' ORDER BY attnum) FROM pg_attribute \
+            WHERE attrelid = 't'::regclass AND attnum > 0";
+        assert_eq!(
+            rig.server.value("target", types).await.unwrap(),
+            "integer text timestamp with time zone",
+            "{change}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn using_over_a_masked_column_stops_the_stream() {
+    let modifiers = "modifiers:
+  transformations:
+    validation_mode: relaxed
+    table_transformers:
+      - table: person
+        column_transformers:
+          mail: {name: masking, parameters: {type: email}}
+";
+    let ddl = "CREATE TABLE public.person (id int PRIMARY KEY, mail text, size text)";
+    for change in [
+        "ALTER TABLE person ALTER size TYPE int USING length(mail)",
+        "ALTER TABLE person ALTER mail TYPE varchar USING lower(mail)",
+        "ALTER TABLE person ALTER mail TYPE varchar USING size",
+    ] {
+        let rig = Rig::start(15, ddl, modifiers).await.unwrap();
+        rig.source("INSERT INTO person VALUES (1, 'amy@example.com', '3')").await.unwrap();
         rig.source(change).await.unwrap();
         let done = rig.run().unwrap().finish(PATIENCE).await.unwrap();
-        assert_eq!(done.code(), Some(1), "{}", done.stderr);
-        assert!(done.stderr.contains("rewritten"), "{}", done.stderr);
+        assert_eq!(done.code(), Some(1), "{change}: {}", done.stderr);
+        assert!(
+            done.stderr.contains("rewritten") && done.stderr.contains("masks"),
+            "{change}: {}",
+            done.stderr
+        );
     }
+    let mut rig = Rig::start(15, ddl, modifiers).await.unwrap();
+    let mut pgstream = rig.run().unwrap();
+    rig.source("INSERT INTO person VALUES (1, 'amy@example.com', '3')").await.unwrap();
+    rig.source("ALTER TABLE person ALTER size TYPE int USING size::int * 2").await.unwrap();
+    rig.caught_up(&mut pgstream).await.unwrap();
+    rig.same("SELECT id, size FROM person").await.unwrap();
+    rig.drain(pgstream).await.unwrap();
 }
 
 #[tokio::test]
@@ -189,6 +296,228 @@ async fn a_masked_value_never_leaves_as_it_is_whatever_becomes_of_its_table() {
         assert!(!done.stderr.contains("secret"), "{change}: {}", done.stderr);
         let rows = rig.server.value("target", "SELECT count(*) FROM public.person").await.unwrap();
         assert_eq!(rows, "0", "{change}");
+    }
+}
+
+#[tokio::test]
+async fn the_default_of_a_masked_column_never_reaches_the_target() {
+    let modifiers = "modifiers:
+  transformations:
+    validation_mode: relaxed
+    table_transformers:
+      - table: person
+        column_transformers:
+          ssn: {name: masking, parameters: {type: default}}
+";
+    let secret = "123-45-6789";
+    let ddl = "CREATE TABLE public.person (id int PRIMARY KEY, ssn text)";
+    let mut rig = Rig::start(15, ddl, modifiers).await.unwrap();
+    let mut pgstream = rig.run().unwrap();
+    rig.source(&format!(
+        "ALTER TABLE person ALTER ssn SET DEFAULT '{secret}'; INSERT INTO person VALUES (1)"
+    ))
+    .await
+    .unwrap();
+    // No row needs a value of the new column.
+    rig.source("DELETE FROM person; ALTER TABLE person DROP ssn").await.unwrap();
+    rig.source(&format!(
+        "ALTER TABLE person ADD ssn text NOT NULL DEFAULT '{secret}'; INSERT INTO person VALUES (2)"
+    ))
+    .await
+    .unwrap();
+    rig.source(&format!(
+        "DROP TABLE person; CREATE TABLE person (id int PRIMARY KEY, ssn text DEFAULT '{secret}')"
+    ))
+    .await
+    .unwrap();
+    rig.source("INSERT INTO person VALUES (3); ALTER TABLE person ADD n int DEFAULT 5; ALTER TABLE person RENAME n TO m").await.unwrap();
+    rig.caught_up(&mut pgstream).await.unwrap();
+    assert!(
+        pgstream.log().contains("left out on the target") && !pgstream.log().contains(secret),
+        "{}",
+        pgstream.log()
+    );
+    let defaults = "SELECT string_agg(pg_get_expr(adbin, adrelid), ' ') FROM pg_attrdef WHERE adrelid = 'person'::regclass";
+    assert_eq!(rig.server.value("target", defaults).await.unwrap(), "5");
+    let raw = format!("SELECT count(*) FILTER (WHERE ssn = '{secret}') || ' of ' || count(ssn) FROM person");
+    assert_eq!(rig.server.value("target", &raw).await.unwrap(), "0 of 1");
+
+    // A row that is there would get the value as it is.
+    rig.source("ALTER TABLE person DROP ssn").await.unwrap();
+    rig.source(&format!("ALTER TABLE person ADD ssn text NOT NULL DEFAULT '{secret}'")).await.unwrap();
+    let done = pgstream.finish(PATIENCE).await.unwrap();
+    assert_eq!(done.code(), Some(1), "{}", done.stderr);
+    assert!(done.stderr.contains("masked_default") && !done.stderr.contains(secret), "{}", done.stderr);
+    // What it says helps.
+    let target = rig.server.connect("target").await.unwrap();
+    target.batch_execute("ALTER TABLE person DROP COLUMN IF EXISTS ssn").await.unwrap();
+    target.batch_execute("ALTER TABLE person ADD ssn text NOT NULL DEFAULT '***'").await.unwrap();
+    target.batch_execute("ALTER TABLE person ALTER ssn DROP DEFAULT").await.unwrap();
+    let mut pgstream = rig.run().unwrap();
+    rig.source("INSERT INTO person VALUES (4)").await.unwrap();
+    rig.caught_up(&mut pgstream).await.unwrap();
+    assert_eq!(rig.server.value("target", &raw).await.unwrap(), "0 of 2");
+    assert_eq!(rig.server.value("target", defaults).await.unwrap(), "5");
+    rig.drain(pgstream).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_change_that_waits_for_a_lock_lets_others_pass_and_is_tried_again() {
+    let mut rig = Rig::start(15, "CREATE TABLE t (id int PRIMARY KEY)", "").await.unwrap();
+    let from = "target:\n  postgres:\n";
+    rig.config = rig.config.replace(from, &format!("{from}    ddl_lock_timeout: 300ms\n"));
+    let mut pgstream = rig.run().unwrap();
+    let mut reader = rig.server.connect("target").await.unwrap();
+    let reading = reader.transaction().await.unwrap();
+    reading.batch_execute("SELECT * FROM t").await.unwrap();
+    rig.source("BEGIN; INSERT INTO t VALUES (1); ALTER TABLE t ADD COLUMN n int; INSERT INTO t VALUES (2, 2); COMMIT").await.unwrap();
+    pgstream.logs("cannot create table column", PATIENCE).await.unwrap();
+    assert!(pgstream.log().contains("starting again from the progress row"), "{}", pgstream.log());
+    // Another one that would queue behind the change.
+    let other = rig.server.connect("target").await.unwrap();
+    let read =
+        tokio::time::timeout(std::time::Duration::from_secs(10), other.batch_execute("SELECT * FROM t"));
+    read.await.unwrap().unwrap();
+    reading.commit().await.unwrap();
+    rig.caught_up(&mut pgstream).await.unwrap();
+    assert_eq!(rig.same("SELECT * FROM t ORDER BY id").await.unwrap().len(), 2);
+    rig.drain(pgstream).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_change_that_the_target_refuses_stops_the_stream_whole_and_goes_on_when_it_can() {
+    let mut rig = Rig::start(15, "CREATE TABLE t (id int PRIMARY KEY)", "").await.unwrap();
+    rig.source("INSERT INTO t VALUES (1); CREATE COLLATION public.ours (locale = 'C')").await.unwrap();
+    rig.source("BEGIN; INSERT INTO t VALUES (2); ALTER TABLE t ADD COLUMN v text COLLATE public.ours; INSERT INTO t VALUES (3, 'x'); COMMIT")
+        .await
+        .unwrap();
+    rig.source("INSERT INTO t VALUES (4, 'y')").await.unwrap();
+    let done = rig.run().unwrap().finish(PATIENCE).await.unwrap();
+    assert_eq!(done.code(), Some(1), "{}", done.stderr);
+    assert!(done.stderr.contains("the target lacks what this needs"), "{}", done.stderr);
+    // Nothing of the transaction is there, and all that came before it.
+    assert_eq!(rig.server.value("target", "SELECT string_agg(id::text, ' ') FROM t").await.unwrap(), "1");
+    let target = rig.server.connect("target").await.unwrap();
+    target.batch_execute("CREATE COLLATION public.ours (locale = 'C')").await.unwrap();
+    let mut pgstream = rig.run().unwrap();
+    rig.caught_up(&mut pgstream).await.unwrap();
+    same_schema(&rig).await;
+    assert_eq!(rig.same("SELECT * FROM t ORDER BY id").await.unwrap().len(), 4);
+    rig.drain(pgstream).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_kill_behind_a_change_that_the_slot_was_not_told_of_neither_repeats_it_nor_its_rows() {
+    let changes = [
+        "ALTER TABLE t ADD COLUMN n int DEFAULT 5",
+        "ALTER TABLE t DROP COLUMN v",
+        "ALTER TABLE t RENAME COLUMN v TO w",
+        "ALTER TABLE t ALTER COLUMN v TYPE int USING length(v)",
+        "ALTER TABLE t RENAME TO t2; ALTER TABLE t2 RENAME TO t",
+    ];
+    for change in changes {
+        let mut rig = Rig::start(15, "CREATE TABLE t (id int PRIMARY KEY, v text)", "").await.unwrap();
+        let mut pgstream = rig.run().unwrap();
+        rig.source("INSERT INTO t VALUES (1, '10')").await.unwrap();
+        rig.caught_up(&mut pgstream).await.unwrap();
+        rig.source("INSERT INTO t VALUES (2, '20')").await.unwrap();
+        rig.source(change).await.unwrap();
+        rig.source("INSERT INTO t (id) VALUES (3)").await.unwrap();
+        // Killed as soon as the target has it all: the slot has not been told.
+        let arrived = async || {
+            rig.server.value("target", "SELECT count(*) FROM t").await.is_ok_and(|count| count == "3")
+        };
+        testbed::eventually("the rows around the change", arrived).await.unwrap();
+        pgstream.kill().unwrap();
+        let mut pgstream = rig.run().unwrap();
+        rig.source("INSERT INTO t (id) VALUES (4)").await.unwrap();
+        rig.caught_up(&mut pgstream).await.unwrap();
+        same_schema(&rig).await;
+        assert_eq!(rig.same("SELECT * FROM t ORDER BY id").await.unwrap().len(), 4, "{change}");
+        rig.drain(pgstream).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn rules_for_what_was_dropped_stop_nobody_and_rules_for_what_was_renamed_do() {
+    let modifiers = "modifiers:
+  transformations:
+    validation_mode: relaxed
+    table_transformers:
+      - table: person
+        column_transformers:
+          mail: {name: masking, parameters: {type: email}}
+      - table: badge
+        column_transformers:
+          code: {name: masking, parameters: {type: default}}
+";
+    let ddl = "CREATE TABLE public.person (id int PRIMARY KEY, mail text, size text); CREATE TABLE public.badge (id int PRIMARY KEY, code text)";
+    let mut rig = Rig::start(15, ddl, modifiers).await.unwrap();
+    let mut pgstream = rig.run().unwrap();
+    rig.source("INSERT INTO person VALUES (1, 'amy@example.com'); ALTER TABLE person DROP COLUMN mail; DROP TABLE badge")
+        .await
+        .unwrap();
+    rig.source("INSERT INTO person VALUES (2, 'x')").await.unwrap();
+    rig.caught_up(&mut pgstream).await.unwrap();
+    let log = pgstream.log();
+    assert!(log.contains("public.person.mail") && log.contains("public.badge"), "{log}");
+    rig.drain(pgstream).await.unwrap();
+    // At the start, the log tells that they were dropped.
+    let mut pgstream = rig.run().unwrap();
+    rig.source("INSERT INTO person VALUES (3, 'y')").await.unwrap();
+    rig.caught_up(&mut pgstream).await.unwrap();
+    rig.same("SELECT * FROM person ORDER BY id").await.unwrap();
+    // What comes again under the name is masked again.
+    rig.source(
+        "ALTER TABLE person ADD COLUMN mail text; INSERT INTO person VALUES (4, 'z', 'amy@example.com')",
+    )
+    .await
+    .unwrap();
+    rig.caught_up(&mut pgstream).await.unwrap();
+    let raw = "SELECT count(*) FILTER (WHERE mail = 'amy@example.com') || ' of ' || count(mail) FROM person";
+    assert_eq!(rig.server.value("target", raw).await.unwrap(), "0 of 1");
+    rig.drain(pgstream).await.unwrap();
+
+    // Others have the names and are dropped; what had them first is there still.
+    for (change, told) in [
+        (
+            "ALTER TABLE person RENAME mail TO address; ALTER TABLE person ADD mail text; ALTER TABLE person DROP mail",
+            "person.mail",
+        ),
+        (
+            "ALTER TABLE badge RENAME TO pass; CREATE TABLE badge (id int PRIMARY KEY, code text); DROP TABLE badge",
+            "badge",
+        ),
+    ] {
+        let rig = Rig::start(15, ddl, modifiers).await.unwrap();
+        rig.source(change).await.unwrap();
+        rig.source("UPDATE person SET size = '1'").await.unwrap();
+        let done = rig.run().unwrap().finish(PATIENCE).await;
+        let done = done.unwrap_or_else(|error| panic!("{change}: {error}"));
+        assert!(
+            matches!(done.code(), Some(1 | 2)) && done.stderr.contains(told),
+            "{change}: {}",
+            done.stderr
+        );
+    }
+
+    // All that had the names is gone now, and was called otherwise where the stream begins.
+    for change in ["ALTER TABLE badge RENAME TO pass", "ALTER TABLE person RENAME mail TO address"] {
+        let rig = Rig::start(15, ddl, modifiers).await.unwrap();
+        rig.source(change).await.unwrap();
+        let (table, column) = if change.contains("pass") { ("pass", "code") } else { ("person", "address") };
+        rig.source(&format!("INSERT INTO {table} (id, {column}) VALUES (1, 'secret')")).await.unwrap();
+        rig.source(&format!("ALTER TABLE {table} DROP {column}")).await.unwrap();
+        if table == "pass" {
+            rig.source("DROP TABLE pass").await.unwrap();
+        }
+        let done = rig.run().unwrap().finish(PATIENCE).await;
+        let done = done.unwrap_or_else(|error| panic!("{change}: {error}"));
+        assert!(matches!(done.code(), Some(1 | 2)), "{change}: {}", done.stderr);
+        for table in ["badge", "person"] {
+            let rows = rig.server.value("target", &format!("SELECT count(*) FROM {table}")).await.unwrap();
+            assert_eq!(rows, "0", "{change}");
+        }
     }
 }
 

@@ -157,10 +157,7 @@ impl Restore {
             sessions.spawn(async move {
                 let names = Names::read(&client).await?;
                 let mut session = Session::new(&client, &names, no_owner);
-                loop {
-                    let Some(entry) = shared.0.lock().map_or(None, |mut queue| queue.pop_front()) else {
-                        break;
-                    };
+                while let Some(entry) = next(&shared.0) {
                     let made = session.make_alone(&entry).await?;
                     let Ok(mut report) = shared.1.lock() else { break };
                     match made {
@@ -199,6 +196,10 @@ impl Restore {
         std::fs::write(path, text)
             .map_err(|error| Error::File { path: path.display().to_string(), reason: error.to_string() })
     }
+}
+
+fn next(queue: &Mutex<VecDeque<Entry>>) -> Option<Entry> {
+    queue.lock().map_or(None, |mut queue| queue.pop_front())
 }
 
 /// The filling of a materialized view: a dump of the schema alone has none.
