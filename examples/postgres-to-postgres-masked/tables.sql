@@ -1,4 +1,4 @@
--- The tables of this example; those of the target are the same, without `sessions`.
+-- The tables of this example on the source; the target's are copied.
 CREATE TABLE customers (
     id bigint PRIMARY KEY,
     name text NOT NULL,

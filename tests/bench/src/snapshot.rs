@@ -114,8 +114,13 @@ const MASKS: &str = "modifiers:
 struct Times {
     /// pg_dump and the data section of pg_restore.
     dump_data: Vec<f64>,
+    /// pg_dump and pg_restore, all of it.
+    dump_whole: Vec<f64>,
     pipes: Vec<f64>,
+    /// Rows alone.
     ours: Vec<f64>,
+    /// Schema, rows, indexes.
+    whole: Vec<f64>,
     masked: Vec<f64>,
     used: Vec<Used>,
 }
@@ -127,8 +132,8 @@ pub async fn measure(arguments: &Arguments, report: &mut Report) -> Result<()> {
     let programs =
         if installed.program("pg_restore").is_some() { installed } else { testbed::client_programs()? };
     let mut text = format!(
-        "SNAPSHOT: rows alone, {STREAMS} sessions on each side, seconds min / median / max; ratios are medians\n\
-         {:<8}{:>20}{:>20}{:>20}{:>20}{:>7}{:>7}{:>9}\n",
+        "SNAPSHOT: {STREAMS} sessions on each side, seconds min / median / max; ratios are medians\n\
+         {:<14}{:>20}{:>20}{:>20}{:>20}{:>7}{:>7}{:>6}\n",
         "", "pg_dump, restore", "bare pipes", "pgstream", "3 masked", "/dump", "/pipes", "MiB"
     );
     let mut samples = Vec::new();
@@ -150,18 +155,26 @@ async fn run(set: &Set, arguments: &Arguments, programs: &Installation) -> Resul
     place.write("VACUUM FREEZE ANALYZE").await?;
     let mut times = Times::default();
     for round in 0..arguments.rounds {
-        times.dump_data.push(dump(&place, programs).await?);
+        let (data, whole) = dump(&place, programs).await?;
+        times.dump_data.push(data);
+        times.dump_whole.push(whole);
         if !set.ranges.is_empty() {
             times.pipes.push(pipes(set, &place, programs).await?);
         }
-        let (seconds, used) = ours(set, &place, "").await?;
+        let (seconds, used) = ours(&place, Some(&set.tables), "").await?;
         times.ours.push(seconds);
         times.used.push(used);
         if round == 0 {
             same(&place).await?;
         }
+        let (seconds, used) = ours(&place, None, "").await?;
+        times.whole.push(seconds);
+        times.used.push(used);
+        if round == 0 {
+            same(&place).await?;
+        }
         if set.masks {
-            times.masked.push(ours(set, &place, MASKS).await?.0);
+            times.masked.push(ours(&place, Some(&set.tables), MASKS).await?.0);
             let raw = "SELECT count(*) FROM public.wide WHERE NOT (e ~ '\\*' AND f ~ '\\*' AND g ~ '\\*')";
             assert_eq!(place.target.value("copy", raw).await?, "0", "rows that are not masked");
         }
@@ -176,8 +189,8 @@ async fn fresh(target: &Postgres, ddl: &str) -> Result<()> {
     target.sql("copy", "CHECKPOINT").await
 }
 
-/// What pg_dump and pg_restore take for the rows.
-async fn dump(place: &Place, programs: &Installation) -> Result<f64> {
+/// What pg_dump and pg_restore take for the rows, and for everything.
+async fn dump(place: &Place, programs: &Installation) -> Result<(f64, f64)> {
     fresh(&place.target, "").await?;
     let folder = tempfile::tempdir().expect("a temporary folder");
     let (dump, streams) = (folder.path().join("dump").display().to_string(), format!("-j{STREAMS}"));
@@ -186,8 +199,8 @@ async fn dump(place: &Place, programs: &Installation) -> Result<f64> {
         called(programs, "pg_restore", &[&streams, "--section", section, "-d", &target, &dump])
     };
     let dumped = called(programs, "pg_dump", &["-Fd", &streams, "-Z0", "-f", &dump, &source]);
-    restore("pre-data");
-    Ok(dumped + restore("data"))
+    let (before, rows, after) = (restore("pre-data"), restore("data"), restore("post-data"));
+    Ok((dumped + rows, dumped + before + rows + after))
 }
 
 /// Seconds that a program takes.
@@ -242,11 +255,12 @@ async fn pipes(set: &Set, place: &Place, programs: &Installation) -> Result<f64>
     Ok(start.elapsed().as_secs_f64())
 }
 
-/// What `pgstream snapshot` takes from its start to its end.
-async fn ours(set: &Set, place: &Place, modifiers: &str) -> Result<(f64, Used)> {
-    fresh(&place.target, &set.tables).await?;
+/// What `pgstream snapshot` takes from its start to its end: of rows alone where the tables are made before.
+async fn ours(place: &Place, tables: Option<&str>, modifiers: &str) -> Result<(f64, Used)> {
+    fresh(&place.target, tables.unwrap_or_default()).await?;
+    let mode = if tables.is_some() { "data" } else { "full" };
     let config = format!(
-        "source:\n  postgres:\n    url: {}\n    mode: snapshot\n    snapshot: {{mode: data, data: {{table_workers: {STREAMS}}}}}\n\
+        "source:\n  postgres:\n    url: {}\n    mode: snapshot\n    snapshot: {{mode: {mode}, data: {{table_workers: {STREAMS}}}}}\n\
          target:\n  postgres:\n    url: {}\n{modifiers}",
         place.source.url("bench"),
         place.target.url("copy"),
@@ -286,15 +300,17 @@ fn line(set: &Set, times: &Times, report: &mut Report) -> String {
     let peak = spread(times.used.iter().map(|used| used.peak_mib)).high;
     let what = |of: &str| format!("snapshot: {}, {of}", set.name);
     let dump = ratio(&times.dump_data, &times.ours);
+    let whole = ratio(&times.dump_whole, &times.whole);
     let pipes = ratio(&times.pipes, &times.ours);
     if set.name == "many" {
-        let seconds = spread(times.ours.iter().copied()).middle;
-        report.target(what("1,000 tables"), " s", Bound::AtMost(20.0), seconds);
+        let seconds = spread(times.whole.iter().copied()).middle;
+        report.target(what("everything"), " s", Bound::AtMost(20.0), seconds);
     } else {
         report.target(what("rows against bare pipes"), "x", Bound::AtLeast(0.9), pipes);
     }
     if set.name == "mixed" {
         report.target(what("rows against pg_dump"), "x", Bound::AtLeast(2.5), dump);
+        report.target(what("everything against pg_dump"), "x", Bound::AtLeast(1.7), whole);
     }
     if set.masks {
         let masked = ratio(&times.ours, &times.masked);
@@ -305,20 +321,28 @@ fn line(set: &Set, times: &Times, report: &mut Report) -> String {
         let Spread { low, middle, high } = spread(values.iter().copied());
         if values.is_empty() { String::new() } else { format!("{low:.2} / {middle:.2} / {high:.2}") }
     };
+    let shown = |ratio: f64| if ratio > 0.0 { format!("{ratio:.2}") } else { String::new() };
     format!(
-        "{:<8}{:>20}{:>20}{:>20}{:>20}{dump:>7.2}{pipes:>7.2}{peak:>9.0}\n",
-        set.name,
+        "{:<14}{:>20}{:>20}{:>20}{:>20}{dump:>7.2}{:>7}{peak:>6.0}\n{:<14}{:>20}{:>20}{:>20}{:>20}{whole:>7.2}\n",
+        format!("{}, rows", set.name),
         three(&times.dump_data),
         three(&times.pipes),
         three(&times.ours),
         three(&times.masked),
+        shown(pipes),
+        "  everything",
+        three(&times.dump_whole),
+        "",
+        three(&times.whole),
+        "",
     )
 }
 
 fn sample(set: &Set, times: &Times) -> Value {
     json!({
-        "set": set.name, "what": set.what, "dump_and_restore_rows": times.dump_data, "pipes": times.pipes,
-        "pgstream": times.ours, "masked": times.masked,
+        "set": set.name, "what": set.what,
+        "rows": {"dump_and_restore": times.dump_data, "pipes": times.pipes, "pgstream": times.ours, "masked": times.masked},
+        "everything": {"dump_and_restore": times.dump_whole, "pgstream": times.whole},
         "cpu_seconds": times.used.iter().map(|used| used.cpu).collect::<Vec<_>>(),
         "peak_mib": times.used.iter().map(|used| used.peak_mib).collect::<Vec<_>>(),
     })

@@ -62,6 +62,9 @@ WHERE t.oid = ANY ($1)
   AND (t.oid >= 16384 OR t.typname LIKE 'reg%' OR e.typname LIKE 'reg%' OR t.typtype = 'p' OR t.typreceive = 0::oid
        OR t.typname IN ('aclitem', '_aclitem'))";
 
+/// What a name in the lists may be: where the schema is copied, views and foreign tables too.
+const NAMED: &str = "rpvmf";
+
 /// The wanted tables, the largest first, and the names of all.
 pub(crate) async fn read(
     client: &Client,
@@ -99,7 +102,7 @@ pub(crate) async fn read(
     tables.sort_by_key(|table| std::cmp::Reverse(table.bytes()));
     let missing: Vec<TableName> =
         selection.named().filter(|name| !described.iter().any(|table| table.name == *name)).collect();
-    let missing = catalog::missing_tables(client, &missing).await?;
+    let missing = catalog::missing_tables(client, &missing, NAMED).await?;
     let names = described.into_iter().map(|table| table.name).collect();
     if missing.is_empty() { Ok((tables, names)) } else { Err(Error::NoTable { tables: missing }) }
 }

@@ -267,15 +267,20 @@ async fn partitioned(client: &Client, oids: &[u32]) -> Result<Vec<TableName>, Er
     Ok(rows.iter().map(|row| TableName::new(row.get::<_, String>(0), row.get::<_, String>(1))).collect())
 }
 
-/// Which of the tables are not there.
-pub(crate) async fn missing_tables(client: &Client, tables: &[TableName]) -> Result<Vec<TableName>, Error> {
+/// Which of the tables are not there, by the letters of `pg_class.relkind`.
+pub(crate) async fn missing_tables(
+    client: &Client,
+    tables: &[TableName],
+    kinds: &str,
+) -> Result<Vec<TableName>, Error> {
+    let Names { schemas, names } = names(tables);
     let rows = client
         .query(
             "SELECT wanted.schema, wanted.name FROM unnest($1::text[], $2::text[]) AS wanted (schema, name) \
              WHERE NOT EXISTS (SELECT FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace \
                                WHERE n.nspname = wanted.schema AND c.relname = wanted.name \
-                                 AND c.relkind IN ('r', 'p'))",
-            &names(tables).params(),
+                                 AND strpos($3, c.relkind::text) > 0)",
+            &[&schemas, &names, &kinds],
         )
         .await
         .map_err(Error::statement("look for the tables"))?;

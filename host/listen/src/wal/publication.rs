@@ -64,7 +64,7 @@ pub(crate) async fn create(client: &Client, options: &Options) -> Result<(), Err
     if !without.is_empty() {
         return Err(Error::NoReplicaIdentity { tables: without });
     }
-    let missing = catalog::missing_tables(client, &options.tables).await?;
+    let missing = catalog::missing_tables(client, &options.tables, "rp").await?;
     if !missing.is_empty() {
         return Err(Error::NoTable { tables: missing });
     }

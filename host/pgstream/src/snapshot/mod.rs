@@ -9,13 +9,14 @@ mod progress;
 mod rows;
 mod schema;
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use checkpoint::Slot;
 use event::{Lsn, TableName};
 use listen::snapshot::{Moment, Options};
 use listen::wal::{Copied, Source};
-use modify::Chain;
+use modify::{Chain, Route};
 use sink::postgres::copy::{self, Entry, Ledger, Phase, State, Status, Whole, set_sequence};
 
 use self::modifier::Modifier;
@@ -75,7 +76,7 @@ struct Copy<'a> {
 impl Copy<'_> {
     async fn run(&self) -> Result<bool, Error> {
         let streams = self.ready.source.mode == Mode::SnapshotAndReplication;
-        self.schema().database().await?;
+        self.schema(Vec::new()).database().await?;
         let slot = if streams { Some(self.slot().await?) } else { None };
         let ledger = self.ledger(slot.as_ref()).await?;
         // Without a stream, a copy that is complete is none of the next one's business.
@@ -120,8 +121,8 @@ impl Copy<'_> {
             }
         }
         if phase == Some(Phase::Finish) {
-            if let Some(archive) = ledger.archive().await? {
-                self.schema().after_data(&archive, self.stop).await?;
+            if let Some((archive, kept_back)) = ledger.archive().await? {
+                self.schema(kept_back).after_data(&archive, self.stop).await?;
                 if self.stop.is_requested() {
                     return Ok(false);
                 }
@@ -177,22 +178,31 @@ impl Copy<'_> {
             lsn: moment.lsn,
             chain: self.digest.clone(),
         };
+        let schema = self.schema(self.kept_back(moment).await?);
         let archive = match self.ready.source.snapshot.what {
             What::Data => None,
-            What::Full | What::Schema => Some(self.schema().dump(moment).await?),
+            What::Full | What::Schema => Some(schema.dump(moment).await?),
         };
         ledger.transaction("BEGIN").await?;
         if let Some(archive) = &archive {
-            self.schema().before_data(archive, ledger.client()).await?;
+            schema.before_data(archive, ledger.client()).await?;
         }
-        ledger.begin(&whole, archive.as_deref()).await?;
+        ledger.begin(&whole, archive.as_deref().map(|archive| (archive, &*schema.kept_back))).await?;
         ledger.transaction("COMMIT").await?;
         fault::here!("copy-begun");
         Ok(())
     }
 
-    fn schema(&self) -> Schema<'_> {
-        Schema { ready: self.ready }
+    /// Tables that the modifiers keep from the target: they are not made there either.
+    async fn kept_back(&self, moment: &Moment) -> Result<Vec<TableName>, Error> {
+        let relations: Vec<_> = moment.tables.iter().map(|table| Arc::clone(&table.relation)).collect();
+        let routes = self.modifier.bind(relations.clone(), moment.names.clone()).await?;
+        let kept_back = relations.iter().zip(routes).filter(|(_, route)| *route == Route::Nowhere);
+        Ok(kept_back.map(|(relation, _)| relation.name.clone()).collect())
+    }
+
+    fn schema(&self, kept_back: Vec<TableName>) -> Schema<'_> {
+        Schema { ready: self.ready, kept_back }
     }
 
     async fn set_sequences(&self, ledger: &Ledger, moment: &Moment) -> Result<(), Error> {

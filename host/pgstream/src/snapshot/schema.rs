@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Instant;
 
+use event::TableName;
 use listen::snapshot::Moment;
 use postgres::{Client, DumpOptions, PgDump, create_roles, read_roles};
 use sink::postgres::restore::{self, Policy, Report, Restore};
@@ -18,6 +19,8 @@ const OURS: &str = "pgstream";
 
 pub(super) struct Schema<'a> {
     pub(super) ready: &'a Ready,
+    /// Tables that the modifiers keep from the target.
+    pub(super) kept_back: Vec<TableName>,
 }
 
 impl Schema<'_> {
@@ -103,9 +106,9 @@ impl Schema<'_> {
 
     fn restore(&self, archive: &[u8]) -> Result<Restore, Error> {
         let (settings, selection) = (self.settings(), self.ready.source.snapshot.selection.clone());
-        let everything = selection.is_everything();
+        let (everything, kept_back) = (selection.is_everything(), self.kept_back.clone());
         let policy = Policy {
-            wants: Box::new(move |table| selection.wants_table(table)),
+            wants: Box::new(move |table| selection.wants_table(table) && !kept_back.contains(table)),
             everything,
             global_objects: settings.global_objects,
             no_owner: settings.no_owner,

@@ -224,8 +224,9 @@ pub async fn status(url: &Url, system_id: &str, slot: &str) -> Result<Option<Pro
 /// A target that cannot be reached, or a role that may not remove it.
 pub async fn destroy(url: &Url, slot: &str) -> Result<Destroyed, Error> {
     let client = connect(url, APPLICATION, &[]).await?;
+    let had = exists(&client, PROGRESS).await?;
     let row = forget(&client, PROGRESS, slot).await?;
-    let table = !exists(&client, PROGRESS).await?;
+    let table = had && !exists(&client, PROGRESS).await?;
     let mut copy = false;
     for ledger in copy::LEDGER {
         copy |= forget(&client, ledger, slot).await?;

@@ -174,3 +174,104 @@ async fn killed_at_every_place_the_schema_is_complete_in_the_end() {
     }
     rig.drain(pgstream).await.unwrap();
 }
+
+#[tokio::test]
+async fn chosen_tables_bring_what_they_need_and_nothing_else() {
+    let mut rig = everything(15).await;
+    rig.config = rig.config.replacen(
+        "snapshot:\n",
+        "snapshot:\n      tables: [app.visits, app.people, app.measures, '*.parent', app.adults]\n      schema_only_tables: [app.parent]\n",
+        1,
+    );
+    rig.config = rig.config.replacen("mode: snapshot_and_replication", "mode: snapshot", 1);
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let dump_file = format!("pgdump_pgrestore: {{dump_file: '{}', ", file.path().display());
+    rig.config = rig.config.replacen("pgdump_pgrestore: {", &dump_file, 1);
+    let done = rig.run().unwrap().finish(PATIENCE).await.unwrap();
+    assert_eq!(done.code(), Some(0), "{}", done.stderr);
+    let relations = "SELECT string_agg(relname, ' ' ORDER BY relname) FROM pg_class \
+                     WHERE relkind IN ('r', 'p', 'v', 'm') AND relnamespace IN ('app'::regnamespace, 'public'::regnamespace)";
+    assert_eq!(
+        rig.server.value("target", relations).await.unwrap(),
+        "adults measures measures_2025 measures_2026 measures_2026_0 measures_2026_1 parent people visits"
+    );
+    for query in [ROWS[0], ROWS[1], ROWS[2], "SELECT * FROM app.adults ORDER BY id"] {
+        rig.same(query).await.unwrap();
+    }
+    let count = |what: &str| format!("SELECT count(*) FROM {what}");
+    for (what, expected) in [
+        ("app.parent", "0"),
+        ("pg_proc WHERE proname = 'touched'", "1"),
+        ("pg_proc WHERE proname IN ('modern', 'nothing')", "0"),
+        ("pg_namespace WHERE nspname = 'My App'", "0"),
+        ("pg_trigger WHERE tgname IN ('touched', 'off')", "2"),
+        ("pg_constraint WHERE contype = 'f' AND conparentid = 0", "3"),
+    ] {
+        assert_eq!(rig.server.value("target", &count(what)).await.unwrap(), expected, "{what}");
+    }
+    let text = std::fs::read_to_string(file.path()).unwrap();
+    assert!(text.contains("CREATE TABLE app.people") && !text.contains("My App"), "{text}");
+}
+
+#[tokio::test]
+async fn what_the_target_has_stays_and_what_a_filter_keeps_back_is_not_made() {
+    let mut rig =
+        Rig::start(15, "", "modifiers:\n  filter: {exclude_tables: [public.secret]}\n").await.unwrap();
+    rig.source(
+        "CREATE TYPE mood AS ENUM ('a', 'b'); CREATE TABLE had (id serial PRIMARY KEY, m mood DEFAULT 'a'); \
+         CREATE INDEX had_m ON had (m); CREATE TABLE secret (id int PRIMARY KEY); CREATE INDEX ON secret (id); \
+         CREATE VIEW shown AS SELECT id FROM secret; CREATE TABLE new (id int PRIMARY KEY REFERENCES had); \
+         INSERT INTO had (m) VALUES ('b'); INSERT INTO new VALUES (1); INSERT INTO secret VALUES (1)",
+    )
+    .await
+    .unwrap();
+    rig.server
+        .sql("target", "CREATE TYPE mood AS ENUM ('a', 'b', 'c'); CREATE TABLE had (id int PRIMARY KEY, m mood DEFAULT 'c', mine int)")
+        .await
+        .unwrap();
+    full(&mut rig, "snapshot_and_replication", "no_owner: true");
+    let mut pgstream = rig.run().unwrap();
+    pgstream.logs("stream started", PATIENCE).await.unwrap();
+    rig.source("INSERT INTO had (m) VALUES ('a'); INSERT INTO new VALUES (2); INSERT INTO secret VALUES (2)")
+        .await
+        .unwrap();
+    rig.caught_up(&mut pgstream).await.unwrap();
+    rig.same("SELECT id, m FROM had ORDER BY id").await.unwrap();
+    rig.same("SELECT * FROM new ORDER BY id").await.unwrap();
+    let target = |query: &'static str| rig.server.value("target", query);
+    assert_eq!(
+        target("SELECT to_regclass('secret') IS NULL AND to_regclass('shown') IS NULL").await.unwrap(),
+        "t"
+    );
+    let default = "SELECT pg_get_expr(adbin, adrelid) FROM pg_attrdef WHERE adrelid = 'had'::regclass";
+    assert_eq!(target(default).await.unwrap(), "'c'::mood");
+    assert_eq!(target("SELECT count(*) FROM pg_indexes WHERE tablename = 'had'").await.unwrap(), "2");
+    rig.drain(pgstream).await.unwrap();
+}
+
+#[tokio::test]
+async fn rows_that_break_a_foreign_key_are_told_and_the_key_watches_new_ones() {
+    let modifiers = "modifiers:\n  filter: {exclude_tables: [public.nothing]}\n";
+    let mut rig = Rig::start(15, "", modifiers).await.unwrap();
+    rig.source("CREATE TABLE a (id int PRIMARY KEY); CREATE TABLE b (id int PRIMARY KEY, a int CONSTRAINT to_a REFERENCES a); \
+                INSERT INTO a VALUES (1); INSERT INTO b VALUES (1, 1)")
+        .await
+        .unwrap();
+    full(&mut rig, "snapshot", "clean_target_db: true");
+    rig.config = rig.config.replacen("snapshot:\n", "snapshot:\n      schema_only_tables: [a]\n", 1);
+    // The first run has nothing to drop, the second one drops what the first has made.
+    for _ in 0..2 {
+        let done = rig.run().unwrap().finish(PATIENCE).await.unwrap();
+        assert_eq!(done.code(), Some(0), "{}", done.stderr);
+        assert!(done.stderr.contains("made NOT VALID"), "{}", done.stderr);
+        let valid = "SELECT convalidated FROM pg_constraint WHERE conname = 'to_a'";
+        assert_eq!(rig.server.value("target", valid).await.unwrap(), "f");
+        assert_eq!(
+            rig.server
+                .value("target", "SELECT (SELECT count(*) FROM a) || ' ' || (SELECT count(*) FROM b)")
+                .await
+                .unwrap(),
+            "0 1"
+        );
+    }
+}

@@ -22,6 +22,7 @@ CREATE TABLE IF NOT EXISTS pgstream.snapshots (
     lsn       pg_lsn NOT NULL,
     chain     text NOT NULL,
     archive   bytea,
+    kept_back text[],
     begun_at  timestamptz NOT NULL DEFAULT now(),
     ended_at  timestamptz,
     PRIMARY KEY (system_id, slot));
@@ -184,22 +185,31 @@ impl Ledger {
         whole(&self.client, &self.system_id, &self.slot).await
     }
 
-    /// The tables are there, as of a moment; now come the rows. `archive` holds what is made after them.
+    /// The tables are there, as of a moment; now come the rows. `archive` holds what is made after them, and the names of
+    /// the tables that are not.
     ///
     /// # Errors
     /// A target that does not answer.
-    pub async fn begin(&self, whole: &Whole, archive: Option<&[u8]>) -> Result<(), Error> {
+    pub async fn begin(&self, whole: &Whole, archive: Option<(&[u8], &[TableName])>) -> Result<(), Error> {
         const FORGET: &str = "DELETE FROM pgstream.snapshot_tables WHERE system_id = $1 AND slot = $2";
-        const BEGIN: &str = "INSERT INTO pgstream.snapshots AS s (system_id, slot, phase, horizon, lsn, chain, archive) \
-            VALUES ($1, $2, $3, $4, $5::text::pg_lsn, $6, $7) \
+        const BEGIN: &str = "INSERT INTO pgstream.snapshots AS s (system_id, slot, phase, horizon, lsn, chain, archive, kept_back) \
+            VALUES ($1, $2, $3, $4, $5::text::pg_lsn, $6, $7, $8) \
             ON CONFLICT (system_id, slot) DO UPDATE SET phase = EXCLUDED.phase, horizon = EXCLUDED.horizon, \
-                lsn = EXCLUDED.lsn, chain = EXCLUDED.chain, archive = EXCLUDED.archive, begun_at = now(), ended_at = NULL";
+                lsn = EXCLUDED.lsn, chain = EXCLUDED.chain, archive = EXCLUDED.archive, kept_back = EXCLUDED.kept_back, begun_at = now(), ended_at = NULL";
         let fault = Error::statement("write the ledger of snapshots");
         let (system_id, slot) = (&self.system_id, &self.slot);
         self.client.execute(FORGET, &[system_id, slot]).await.map_err(&fault)?;
         let (horizon, lsn) = (whole.horizon.to_string(), whole.lsn.to_string());
+        let bytes = archive.map(|(bytes, _)| bytes);
+        // Schema and name in turn.
+        let names = |name: &TableName| [name.schema.clone(), name.name.clone()];
+        let kept_back: Vec<String> =
+            archive.iter().flat_map(|(_, tables)| tables.iter().flat_map(names)).collect();
         self.client
-            .execute(BEGIN, &[system_id, slot, &whole.phase.word(), &horizon, &lsn, &whole.chain, &archive])
+            .execute(
+                BEGIN,
+                &[system_id, slot, &whole.phase.word(), &horizon, &lsn, &whole.chain, &bytes, &kept_back],
+            )
             .await
             .map_err(&fault)?;
         Ok(())
@@ -217,14 +227,19 @@ impl Ledger {
         set.map(|_| ()).map_err(Error::statement("write the ledger of snapshots"))
     }
 
-    /// What is made after the rows.
+    /// What is made after the rows, and the tables that are not.
     ///
     /// # Errors
     /// A target that does not answer.
-    pub async fn archive(&self) -> Result<Option<Vec<u8>>, Error> {
-        const ARCHIVE: &str = "SELECT archive FROM pgstream.snapshots WHERE system_id = $1 AND slot = $2";
+    pub async fn archive(&self) -> Result<Option<(Vec<u8>, Vec<TableName>)>, Error> {
+        const ARCHIVE: &str = "SELECT archive, kept_back FROM pgstream.snapshots WHERE system_id = $1 AND slot = $2 AND archive IS NOT NULL";
         let row = self.client.query_opt(ARCHIVE, &[&self.system_id, &self.slot]).await;
-        Ok(row.map_err(Error::statement("read the ledger of snapshots"))?.and_then(|row| row.get(0)))
+        let row = row.map_err(Error::statement("read the ledger of snapshots"))?;
+        Ok(row.map(|row| {
+            let names: Vec<String> = row.get(1);
+            let pairs = names.chunks_exact(2).filter_map(|pair| <&[String; 2]>::try_from(pair).ok());
+            (row.get(0), pairs.map(|[schema, name]| TableName::new(schema, name)).collect())
+        }))
     }
 
     /// All tables.

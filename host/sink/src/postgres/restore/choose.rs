@@ -107,9 +107,16 @@ impl Policy {
 
     /// The numbers of what is made.
     fn kept(&self, entries: &[Entry]) -> HashSet<i32> {
+        // A partition is wanted as its root is.
+        let parts: HashSet<(&Option<String>, &str)> = entries
+            .iter()
+            .filter(|entry| entry.kind == "TABLE ATTACH")
+            .map(|entry| (&entry.schema, entry.name.as_str()))
+            .collect();
         let mut out = HashSet::new();
         for entry in entries {
-            if self.leaves_out(entry) || entry.needs.iter().any(|id| out.contains(id)) {
+            let is_part = entry.kind == "TABLE" && parts.contains(&(&entry.schema, &entry.name));
+            if self.leaves_out(entry, is_part) || entry.needs.iter().any(|id| out.contains(id)) {
                 out.insert(entry.id);
             }
         }
@@ -151,7 +158,7 @@ impl Policy {
         kept
     }
 
-    fn leaves_out(&self, entry: &Entry) -> bool {
+    fn leaves_out(&self, entry: &Entry, is_part: bool) -> bool {
         let kind = entry.kind.as_str();
         let category = CATEGORIES.iter().find(|(_, kinds)| kinds.contains(&kind)).map(|(word, _)| *word);
         let named =
@@ -170,7 +177,7 @@ impl Policy {
             || matches!(kind, "DATABASE" | "DATABASE PROPERTIES" | "SUBSCRIPTION" | "SUBSCRIPTION TABLE")
             || (self.no_privileges && matches!(kind, "ACL" | "DEFAULT ACL"))
             || (kind == "SECURITY LABEL" && self.excluded_security_labels.iter().any(provider))
-            || (is_relation(entry) && !(self.wants)(&table(entry)))
+            || (is_relation(entry) && !is_part && !(self.wants)(&table(entry)))
     }
 }
 

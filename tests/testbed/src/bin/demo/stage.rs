@@ -9,8 +9,8 @@ use crate::story::Failure;
 /// The example of the documentation, and so known to work.
 const CONFIG: &str = include_str!("../../../../../examples/postgres-to-postgres-masked/config.yaml");
 const CUSTOMERS: &str = include_str!("../../../../../examples/postgres-to-postgres-masked/tables.sql");
-/// What only the source has. History has no key: a change of it would need the whole row.
-const SOURCE_ONLY: &str = "
+/// History has no key: a change of it would need the whole row.
+const MORE: &str = "
     CREATE TABLE sessions (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, customer bigint, token text);
     ALTER TABLE pgbench_history REPLICA IDENTITY FULL;";
 const PROBE: &str = "CREATE TABLE probe (id bigint PRIMARY KEY);";
@@ -32,15 +32,24 @@ impl Stage {
 
         let source = Postgres::start(Options::major(major))?;
         let target = Postgres::start(Options::major(major))?;
-        for (server, more) in [(&source, SOURCE_ONLY), (&target, "")] {
+        for server in [&source, &target] {
             server.create_database("shop").await?;
-            server.sql("shop", &[tpcb::DDL, CUSTOMERS, PROBE, more].join("\n")).await?;
         }
+        // The target has nothing: that is what the copy is for.
+        source.sql("shop", &[tpcb::DDL, CUSTOMERS, PROBE, MORE].join("\n")).await?;
 
         let config = folder.join("config.yaml");
         let text = CONFIG
             .replace("${SOURCE_URL}", &source.url("shop"))
             .replace("${TARGET_URL}", &target.url("shop"))
+            // Where no Postgres is installed, its programs are a package of the demo's own.
+            .replace(
+                "mode: snapshot_and_replication",
+                &format!(
+                    "mode: snapshot_and_replication\n    snapshot: {{schema: {{pgdump_pgrestore: {{bin_directory: {}}}}}}}",
+                    testbed::client_programs()?.programs.display()
+                ),
+            )
             // A new table will come, and would stop the stream until it is listed.
             .replace("validation_mode: table_level", "validation_mode: relaxed")
             .replace("        validation_mode: strict\n", "");

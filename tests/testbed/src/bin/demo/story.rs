@@ -51,8 +51,16 @@ pub(crate) async fn run(wish: &Wish) -> std::result::Result<(), Failure> {
     println!("  target   {}   Postgres {}", target.url("shop"), target.installation().version);
     println!("  config   {}", stage.config.display());
 
+    traffic::past(source).await?;
+    println!(
+        "  before   {} customers on the source, nothing on the target",
+        grouped(u64::from(traffic::PAST))
+    );
     command(&stage, "init")?;
+    let begun = Instant::now();
     let mut pgstream = start(&stage)?;
+    pgstream.logs("stream started", PATIENCE).await?;
+    println!("  copied   tables, rows and indexes after {}; from now on it streams", short(begun.elapsed()));
     let mut probe = Probe::new(source, target).await?;
     watch(&mut pgstream, async { probe.once().await.map_err(Failure::from) }).await?;
 

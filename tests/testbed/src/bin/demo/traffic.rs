@@ -97,12 +97,22 @@ pub(crate) struct Customers {
     pub(crate) deleted: u64,
 }
 
+/// Customers that are there before anybody looks.
+pub(crate) const PAST: u32 = 10_000;
+
+/// What happened before: customers, and their sessions.
+pub(crate) async fn past(source: &Postgres) -> Result<()> {
+    let mut random = Random::new(1);
+    let statements: String = (1..=PAST).map(|id| insert(&mut random, id)).collect();
+    source.sql("shop", &format!("BEGIN; {statements} COMMIT")).await
+}
+
 /// Customers come, change and go until `over`, several hundred changes a second, some of them in one transaction.
 pub(crate) async fn customers(source: &Postgres, over: &AtomicBool) -> Result<Customers> {
     let client = source.connect("shop").await?;
     let mut random = Random::new(7);
     let mut made = Customers::default();
-    let mut next = 1;
+    let mut next = PAST + 1;
     while !over.load(Ordering::Relaxed) {
         let mut statements = String::from("BEGIN;");
         for _ in 0..=random.below(5) {
