@@ -32,7 +32,7 @@ test: setup ## All tests, real servers included (MAJORS="14 15 16 17 18": more)
 faults: setup ## Every fault with many seeds: kills, cut networks, crashes (SEEDS=100)
 	@guests/build.sh --test-plugins
 	cargo build --locked --workspace --all-targets
-	PGSTREAM_SEEDS=$(or $(SEEDS),100) cargo test --locked --workspace --test main -- faults:: positions::
+	PGSTREAM_SEEDS=$(or $(SEEDS),100) cargo test --locked --workspace --test main -- faults:: positions:: snapshot::killed
 
 guests: setup ## The standard plugins as WebAssembly components
 	@guests/build.sh

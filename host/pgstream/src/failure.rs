@@ -52,6 +52,17 @@ pub enum Error {
         )
     )]
     ChangedModifiers,
+    /// Tables that are as they were when they were made.
+    #[error(
+        "the source's tables were changed while they were copied, and the target has some of its own making"
+    )]
+    #[diagnostic(
+        code(snapshot::changed_tables),
+        help(
+            "a copy into tables that were there before cannot begin anew by itself: empty the target or drop them there, run `pgstream destroy` and `pgstream init`, then copy again"
+        )
+    )]
+    ChangedTables,
     /// A stream before its copy is complete.
     #[error("the initial copy is not complete")]
     #[diagnostic(
@@ -91,6 +102,7 @@ impl Error {
             | Self::Checkpoint(_)
             | Self::Tables { .. }
             | Self::ChangedModifiers
+            | Self::ChangedTables
             | Self::Incomplete
             | Self::Bug { .. } => false,
         }

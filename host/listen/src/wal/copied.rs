@@ -9,6 +9,8 @@ use hashbrown::HashMap;
 pub struct Copied {
     /// Changes of schemas.
     schema: Option<(Horizon, Lsn)>,
+    /// Rows of tables that are not in `tables` are as old as the schemas.
+    all: bool,
     tables: HashMap<u32, Rows>,
     /// No transaction from here on is in a snapshot.
     until: Lsn,
@@ -21,10 +23,11 @@ enum Rows {
 }
 
 impl Copied {
-    /// The schemas are as these transactions left them, all of which were committed before `lsn`.
-    pub fn schemas(&mut self, horizon: Horizon, lsn: Lsn) {
+    /// The schemas are as these transactions left them, all of which were committed before `lsn`. With `all`, what they did to
+    /// rows is over too, also in tables that nobody copied: some are gone by then, others are wanted without their rows.
+    pub fn schemas(&mut self, horizon: Horizon, lsn: Lsn, all: bool) {
         self.until = self.until.max(lsn);
-        self.schema = Some((horizon, lsn));
+        (self.schema, self.all) = (Some((horizon, lsn)), all);
     }
 
     /// The rows of the table of that oid are.
@@ -50,7 +53,7 @@ impl Copied {
     /// Whether what the transaction does to a table is to be left out.
     pub(crate) fn has_rows(&self, oid: u32, transaction: &Transaction) -> bool {
         match self.tables.get(&oid) {
-            None => false,
+            None => self.all && self.has_schema(transaction),
             Some(Rows::Never) => true,
             Some(Rows::Until(horizon, lsn)) => is_in(horizon, *lsn, transaction),
         }
@@ -81,7 +84,9 @@ mod tests {
         copied.table(1, "8:10:8".parse().unwrap(), Lsn(100));
         copied.table(2, "8:20:".parse().unwrap(), Lsn(200));
         copied.leave_out(3);
-        copied.schemas("8:10:8".parse().unwrap(), Lsn(100));
+        copied.schemas("8:10:8".parse().unwrap(), Lsn(100), false);
+        let mut whole = copied.clone();
+        whole.schemas("8:10:8".parse().unwrap(), Lsn(100), true);
         for (xid, at, first, second, schema) in [
             (7, 50, true, true, true),
             // Running when it was taken, committed since.
@@ -97,6 +102,7 @@ mod tests {
             assert_eq!(copied.has_rows(2, &transaction), second, "{xid} at {at}");
             assert_eq!(copied.has_schema(&transaction), schema, "{xid} at {at}");
             assert!(copied.has_rows(3, &transaction) && !copied.has_rows(4, &transaction));
+            assert_eq!(whole.has_rows(4, &transaction), schema, "{xid} at {at}");
         }
         copied.passed(&transaction(30, 199));
         assert!(copied.has_rows(2, &transaction(15, 199)));

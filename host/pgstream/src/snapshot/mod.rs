@@ -14,10 +14,10 @@ use std::time::Instant;
 
 use checkpoint::Slot;
 use event::{Lsn, TableName};
-use listen::snapshot::{Moment, Options};
+use listen::snapshot::{Moment, Options, Table};
 use listen::wal::{Copied, Source};
 use modify::{Chain, Route};
-use sink::postgres::copy::{self, Entry, Ledger, Phase, State, Status, Whole, set_sequence};
+use sink::postgres::copy::{self, Archive, Entry, Ledger, Phase, State, Status, Whole, set_sequence};
 
 use self::modifier::Modifier;
 use self::schema::Schema;
@@ -102,6 +102,8 @@ impl Copy<'_> {
             if phase.is_none() {
                 self.begin(&ledger, &moment).await?;
                 phase = Some(Phase::Rows);
+            } else {
+                self.begin_anew(&ledger, &moment).await?;
             }
             rounds += 1;
             let left = match self.ready.source.snapshot.what {
@@ -121,8 +123,8 @@ impl Copy<'_> {
             }
         }
         if phase == Some(Phase::Finish) {
-            if let Some((archive, kept_back)) = ledger.archive().await? {
-                self.schema(kept_back).after_data(&archive, self.stop).await?;
+            if let Some(Archive { bytes, kept_back, .. }) = ledger.archive().await? {
+                self.schema(kept_back).after_data(&bytes, self.stop).await?;
                 if self.stop.is_requested() {
                     return Ok(false);
                 }
@@ -172,24 +174,60 @@ impl Copy<'_> {
 
     /// Makes the tables, and notes that they are there, in one transaction.
     async fn begin(&self, ledger: &Ledger, moment: &Moment) -> Result<(), Error> {
-        let whole = Whole {
-            phase: Phase::Rows,
-            horizon: moment.horizon.clone(),
-            lsn: moment.lsn,
-            chain: self.digest.clone(),
-        };
         let schema = self.schema(self.kept_back(moment).await?);
         let archive = match self.ready.source.snapshot.what {
             What::Data => None,
             What::Full | What::Schema => Some(schema.dump(moment).await?),
         };
         ledger.transaction("BEGIN").await?;
-        if let Some(archive) = &archive {
-            schema.before_data(archive, ledger.client()).await?;
-        }
-        ledger.begin(&whole, archive.as_deref().map(|archive| (archive, &*schema.kept_back))).await?;
+        self.make(ledger, moment, schema, archive).await?;
         ledger.transaction("COMMIT").await?;
         fault::here!("copy-begun");
+        Ok(())
+    }
+
+    async fn make(
+        &self,
+        ledger: &Ledger,
+        moment: &Moment,
+        schema: Schema<'_>,
+        archive: Option<Vec<u8>>,
+    ) -> Result<(), Error> {
+        let (horizon, lsn, chain) = (moment.horizon.clone(), moment.lsn, self.digest.clone());
+        let (fresh, with_schema) = (ledger.is_fresh().await?, archive.is_some());
+        let whole = Whole { phase: Phase::Rows, horizon, lsn, chain, fresh, with_schema };
+        let mut made = None;
+        if let Some(bytes) = archive {
+            let all_ours = schema.before_data(&bytes, ledger.client()).await?;
+            made = Some(Archive { bytes, kept_back: schema.kept_back, all_ours });
+        }
+        Ok(ledger.begin(&whole, made.as_ref()).await?)
+    }
+
+    /// Where the source has changed tables since they were made, and they are not complete, everything that was made is
+    /// dropped and made as it is now. To change single tables would not do: the stream has rows from before and from behind
+    /// the change; and rows that are copied into a table as it was may lose something without a word.
+    async fn begin_anew(&self, ledger: &Ledger, moment: &Moment) -> Result<(), Error> {
+        let Some(before) = ledger.archive().await? else { return Ok(()) };
+        let complete = ledger.entries().await?;
+        let is_left = |table: &&Table| {
+            !complete.iter().any(|entry| entry.oid == table.relation.oid && entry.state == State::Done)
+        };
+        let left: Vec<TableName> =
+            moment.tables.iter().filter(is_left).map(|table| table.relation.name.clone()).collect();
+        let (old, new) = (self.schema(before.kept_back), self.schema(self.kept_back(moment).await?));
+        let archive = new.dump(moment).await?;
+        if new.is_same(&before.bytes, &archive, &left)? {
+            return Ok(());
+        }
+        if !before.all_ours {
+            return Err(Error::ChangedTables);
+        }
+        tracing::warn!("the source's tables were changed while they were copied: the copy begins anew");
+        ledger.transaction("BEGIN").await?;
+        old.drop_all(&before.bytes, ledger.client()).await?;
+        self.make(ledger, moment, new, Some(archive)).await?;
+        ledger.transaction("COMMIT").await?;
         Ok(())
     }
 
@@ -238,7 +276,10 @@ pub(crate) async fn copied(ready: &Ready, system_id: &str) -> Result<Option<(Lsn
         return Err(Error::Incomplete);
     }
     let since = whole.lsn;
-    copied.schemas(whole.horizon, since);
+    // A stream that goes on beside the copy of some tables has to follow what became of the others.
+    if whole.fresh {
+        copied.schemas(whole.horizon, since, whole.with_schema);
+    }
     for Entry { oid, state, horizon, lsn, .. } in entries {
         match state {
             State::Done => copied.table(oid, horizon, lsn),

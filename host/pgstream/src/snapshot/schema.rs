@@ -50,16 +50,27 @@ impl Schema<'_> {
         Ok(archive)
     }
 
-    /// Makes what comes before the rows, in the transaction that `client` has begun.
-    pub(super) async fn before_data(&self, archive: &[u8], client: &Client) -> Result<(), Error> {
+    /// Makes what comes before the rows, in the transaction that `client` has begun. True if the target had nothing of it.
+    pub(super) async fn before_data(&self, archive: &[u8], client: &Client) -> Result<bool, Error> {
         let restore = self.restore(archive)?;
         if self.settings().clean {
             tracing::warn!("dropping on the target what is to be made (clean_target_db)");
         }
         self.roles(client).await?;
-        tell(&restore.before_data(client, self.settings().clean).await?, "tables made");
+        let report = restore.before_data(client, self.settings().clean).await?;
+        tell(&report, "tables made");
         fault::here!("copy-schema-made");
-        Ok(())
+        Ok(report.there == 0)
+    }
+
+    /// Whether the two make these tables in the same way.
+    pub(super) fn is_same(&self, one: &[u8], other: &[u8], tables: &[TableName]) -> Result<bool, Error> {
+        Ok(self.restore(one)?.makes_the_same(&self.restore(other)?, tables))
+    }
+
+    /// Drops what an archive has made, in the transaction that `client` has begun.
+    pub(super) async fn drop_all(&self, archive: &[u8], client: &Client) -> Result<(), Error> {
+        Ok(self.restore(archive)?.drop_all(client).await?)
     }
 
     /// Makes indexes, constraints and the rest. A stop ends it; what was made stays.

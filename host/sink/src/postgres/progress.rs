@@ -210,11 +210,15 @@ impl Mover {
 /// # Errors
 /// A target that cannot be reached or read.
 pub async fn status(url: &Url, system_id: &str, slot: &str) -> Result<Option<Progress>, Error> {
-    let client = connect(url, APPLICATION, &[]).await?;
-    if !exists(&client, PROGRESS).await? {
+    of(&connect(url, APPLICATION, &[]).await?, system_id, slot).await
+}
+
+/// As [`status`], with a session that is there.
+pub(super) async fn of(client: &Client, system_id: &str, slot: &str) -> Result<Option<Progress>, Error> {
+    if !exists(client, PROGRESS).await? {
         return Ok(None);
     }
-    read(&client, system_id, slot).await
+    read(client, system_id, slot).await
 }
 
 /// Removes what the sink has put into a target for the slot besides the data; the last one takes table and schema

@@ -275,3 +275,59 @@ async fn rows_that_break_a_foreign_key_are_told_and_the_key_watches_new_ones() {
         );
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tables_that_are_altered_while_they_are_copied_are_copied_as_they_are_then() {
+    let mut rig = Rig::start(15, "", "").await.unwrap();
+    rig.server.sql("target", "DROP TABLE mark").await.unwrap();
+    rig.source(
+        "CREATE TABLE renamed (id int PRIMARY KEY, v text); CREATE TABLE widened (id int PRIMARY KEY, n numeric(10,2)); \
+         CREATE TABLE shrunk (id int PRIMARY KEY, a text, b text); CREATE TABLE moved (id int PRIMARY KEY); \
+         CREATE TABLE kept (id int PRIMARY KEY); CREATE TABLE gone (id int PRIMARY KEY); CREATE VIEW seen AS SELECT b FROM shrunk; \
+         INSERT INTO renamed SELECT i, 'v' FROM generate_series(1, 100) AS i; INSERT INTO widened VALUES (1, 1.25); \
+         INSERT INTO shrunk VALUES (1, 'a', 'b'); INSERT INTO moved VALUES (1); INSERT INTO kept VALUES (1); INSERT INTO gone VALUES (1)",
+    )
+    .await
+    .unwrap();
+    full(&mut rig, "snapshot_and_replication", "no_owner: true");
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("config.yaml");
+    std::fs::write(&file, &rig.config).unwrap();
+    let mut command = Pgstream::prepare(&["run"]).unwrap();
+    // Between the moment of the copy and its first row.
+    command.arg("-c").arg(&file).env("FAILPOINTS", "copy-planned=1*sleep(3000)->off");
+    let mut pgstream = Pgstream::spawn(command, folder.path().join("log")).unwrap();
+    let server = &rig.server;
+    testbed::eventually_within(PATIENCE, "the tables are made", || async {
+        server
+            .value("target", "SELECT count(*) FROM pgstream.snapshots")
+            .await
+            .is_ok_and(|count| count == "1")
+    })
+    .await
+    .unwrap();
+    rig.source("INSERT INTO renamed VALUES (101, 'before'); ALTER TABLE renamed RENAME v TO w; INSERT INTO renamed VALUES (102, 'behind')")
+        .await
+        .unwrap();
+    rig.source("ALTER TABLE widened ALTER n TYPE numeric(12,4); INSERT INTO widened VALUES (2, 1.2345); UPDATE widened SET n = 7.0001 WHERE id = 1")
+        .await
+        .unwrap();
+    rig.source(
+        "ALTER TABLE shrunk DROP a, ADD c int DEFAULT 5; ALTER TABLE moved RENAME TO found; DROP TABLE gone",
+    )
+    .await
+    .unwrap();
+    pgstream.logs("stream started", PATIENCE).await.unwrap();
+    assert!(pgstream.log().contains("the copy begins anew"), "{}", pgstream.log());
+    rig.source("INSERT INTO shrunk VALUES (2, 'b'); INSERT INTO found VALUES (2)").await.unwrap();
+    rig.caught_up(&mut pgstream).await.unwrap();
+    same_schema(&rig.server);
+    for (table, rows) in [("renamed", 102), ("widened", 2), ("shrunk", 2), ("found", 2), ("kept", 1)] {
+        assert_eq!(
+            rig.same(&format!("SELECT * FROM {table} ORDER BY id")).await.unwrap().len(),
+            rows,
+            "{table}"
+        );
+    }
+    rig.drain(pgstream).await.unwrap();
+}

@@ -273,3 +273,66 @@ async fn a_slot_that_is_younger_than_the_copy_is_refused_and_destroy_starts_anew
     assert_eq!(rig.same("SELECT id FROM t ORDER BY id").await.unwrap().len(), 2);
     rig.drain(pgstream).await.unwrap();
 }
+
+#[tokio::test]
+async fn a_stream_that_goes_on_gets_the_rows_of_more_tables_and_misses_nothing_of_the_others() {
+    let ddl = "CREATE TABLE old (id int PRIMARY KEY, v text); CREATE TABLE more (id int PRIMARY KEY, v text)";
+    let mut rig = Rig::start(15, ddl, "").await.unwrap();
+    rig.server
+        .sql("source", "INSERT INTO more SELECT i, 'v' FROM generate_series(1, 100) AS i")
+        .await
+        .unwrap();
+    let first = rig.config.clone();
+    rig.config.push_str("modifiers:\n  filter: {exclude_tables: [public.more]}\n");
+    let mut pgstream = rig.run().unwrap();
+    rig.source("INSERT INTO old VALUES (1, 'one')").await.unwrap();
+    rig.caught_up(&mut pgstream).await.unwrap();
+    rig.drain(pgstream).await.unwrap();
+    // While nobody reads, both change, and the schema of the one that is not copied.
+    rig.source("INSERT INTO old VALUES (2, 'two'); ALTER TABLE old ADD n int DEFAULT 7; UPDATE old SET n = 8 WHERE id = 1; \
+                INSERT INTO more VALUES (101, 'new'); DELETE FROM more WHERE id = 1")
+        .await
+        .unwrap();
+    rig.config = first;
+    copying(&mut rig, ONE);
+    rig.config = rig.config.replacen("snapshot: {", "snapshot: {tables: [more], ", 1);
+    let mut pgstream = Pgstream::run_with(&["run", "--accept-changed-modifiers"], &rig.config).unwrap();
+    streamed(&mut rig, &mut pgstream).await.unwrap();
+    assert_eq!(rig.same("SELECT * FROM old ORDER BY id").await.unwrap().len(), 2);
+    assert_eq!(rig.same("SELECT * FROM more ORDER BY id").await.unwrap().len(), 100);
+    rig.drain(pgstream).await.unwrap();
+}
+
+#[tokio::test]
+async fn one_table_that_cannot_be_copied_stops_no_other_and_is_told() {
+    let ddl = "CREATE TABLE good (id int PRIMARY KEY); CREATE TABLE bad (id int PRIMARY KEY, v text)";
+    let mut rig = Rig::start(15, ddl, "").await.unwrap();
+    copying(&mut rig, "snapshot\n    snapshot: {mode: data}");
+    rig.source(
+        "INSERT INTO good SELECT generate_series(1, 10); INSERT INTO bad VALUES (1, 'secret'), (2, NULL)",
+    )
+    .await
+    .unwrap();
+    rig.server
+        .sql("target", "ALTER TABLE bad ADD CHECK (v IS NOT NULL), ALTER v SET NOT NULL")
+        .await
+        .unwrap();
+    let done = rig.run().unwrap().finish(PATIENCE).await.unwrap();
+    assert_eq!(done.code(), Some(1), "{}", done.stderr);
+    assert!(
+        done.stderr.contains("snapshot::tables") && done.stderr.contains("public.bad"),
+        "{}",
+        done.stderr
+    );
+    assert!(!done.stderr.contains("secret"), "{}", done.stderr);
+    let states = "SELECT string_agg(table_name || ' ' || state, ', ' ORDER BY table_name) FROM pgstream.snapshot_tables";
+    assert_eq!(rig.server.value("target", states).await.unwrap(), "bad failed, good done, mark done");
+    assert!(status(&rig).to_string().contains("snapshot::tables"));
+    // Mended, it is copied, and the others are not read again.
+    rig.server.sql("target", "ALTER TABLE bad ALTER v DROP NOT NULL").await.unwrap();
+    rig.server.sql("target", "ALTER TABLE bad DROP CONSTRAINT bad_v_check").await.unwrap();
+    rig.source("REVOKE ALL ON good FROM postgres").await.unwrap();
+    let done = rig.run().unwrap().finish(PATIENCE).await.unwrap();
+    assert_eq!(done.code(), Some(0), "{}", done.stderr);
+    assert_eq!(rig.same("SELECT * FROM bad ORDER BY id").await.unwrap().len(), 2);
+}

@@ -23,6 +23,8 @@ CREATE TABLE IF NOT EXISTS pgstream.snapshots (
     chain     text NOT NULL,
     archive   bytea,
     kept_back text[],
+    all_ours  boolean,
+    fresh     boolean NOT NULL,
     begun_at  timestamptz NOT NULL DEFAULT now(),
     ended_at  timestamptz,
     PRIMARY KEY (system_id, slot));
@@ -75,6 +77,17 @@ impl Phase {
     }
 }
 
+/// The schema that a snapshot made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Archive {
+    /// What pg_dump wrote.
+    pub bytes: Vec<u8>,
+    /// Tables in it that were not made.
+    pub kept_back: Vec<TableName>,
+    /// The target had nothing of what is in it.
+    pub all_ours: bool,
+}
+
 /// A snapshot as a whole.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Whole {
@@ -86,6 +99,10 @@ pub struct Whole {
     pub lsn: Lsn,
     /// Digest of the modifiers that make the rows.
     pub chain: String,
+    /// No stream had written to the target before: what the schema was is nobody's business any more.
+    pub fresh: bool,
+    /// The schema was copied too.
+    pub with_schema: bool,
 }
 
 /// Where a table is.
@@ -177,6 +194,14 @@ impl Ledger {
         Ok(Self { client, system_id: system_id.to_owned(), slot: slot.to_owned(), epoch })
     }
 
+    /// Whether no stream of the slot has written to the target.
+    ///
+    /// # Errors
+    /// A target that does not answer.
+    pub async fn is_fresh(&self) -> Result<bool, Error> {
+        Ok(progress::of(&self.client, &self.system_id, &self.slot).await?.is_none())
+    }
+
     /// The snapshot as a whole; `None` if it has not begun.
     ///
     /// # Errors
@@ -185,30 +210,41 @@ impl Ledger {
         whole(&self.client, &self.system_id, &self.slot).await
     }
 
-    /// The tables are there, as of a moment; now come the rows. `archive` holds what is made after them, and the names of
-    /// the tables that are not.
+    /// The tables are there, as of a moment; now come the rows. `archive` holds what is made after them.
     ///
     /// # Errors
     /// A target that does not answer.
-    pub async fn begin(&self, whole: &Whole, archive: Option<(&[u8], &[TableName])>) -> Result<(), Error> {
+    pub async fn begin(&self, whole: &Whole, archive: Option<&Archive>) -> Result<(), Error> {
         const FORGET: &str = "DELETE FROM pgstream.snapshot_tables WHERE system_id = $1 AND slot = $2";
-        const BEGIN: &str = "INSERT INTO pgstream.snapshots AS s (system_id, slot, phase, horizon, lsn, chain, archive, kept_back) \
-            VALUES ($1, $2, $3, $4, $5::text::pg_lsn, $6, $7, $8) \
+        const BEGIN: &str = "INSERT INTO pgstream.snapshots AS s (system_id, slot, phase, horizon, lsn, chain, archive, kept_back, all_ours, fresh) \
+            VALUES ($1, $2, $3, $4, $5::text::pg_lsn, $6, $7, $8, $9, $10) \
             ON CONFLICT (system_id, slot) DO UPDATE SET phase = EXCLUDED.phase, horizon = EXCLUDED.horizon, \
-                lsn = EXCLUDED.lsn, chain = EXCLUDED.chain, archive = EXCLUDED.archive, kept_back = EXCLUDED.kept_back, begun_at = now(), ended_at = NULL";
+                lsn = EXCLUDED.lsn, chain = EXCLUDED.chain, archive = EXCLUDED.archive, kept_back = EXCLUDED.kept_back, \
+                all_ours = EXCLUDED.all_ours, \
+                fresh = EXCLUDED.fresh, begun_at = now(), ended_at = NULL";
         let fault = Error::statement("write the ledger of snapshots");
         let (system_id, slot) = (&self.system_id, &self.slot);
         self.client.execute(FORGET, &[system_id, slot]).await.map_err(&fault)?;
         let (horizon, lsn) = (whole.horizon.to_string(), whole.lsn.to_string());
-        let bytes = archive.map(|(bytes, _)| bytes);
+        let (bytes, all_ours) = (archive.map(|it| it.bytes.as_slice()), archive.map(|it| it.all_ours));
         // Schema and name in turn.
         let names = |name: &TableName| [name.schema.clone(), name.name.clone()];
-        let kept_back: Vec<String> =
-            archive.iter().flat_map(|(_, tables)| tables.iter().flat_map(names)).collect();
+        let kept_back: Option<Vec<String>> = archive.map(|it| it.kept_back.iter().flat_map(names).collect());
         self.client
             .execute(
                 BEGIN,
-                &[system_id, slot, &whole.phase.word(), &horizon, &lsn, &whole.chain, &bytes, &kept_back],
+                &[
+                    system_id,
+                    slot,
+                    &whole.phase.word(),
+                    &horizon,
+                    &lsn,
+                    &whole.chain,
+                    &bytes,
+                    &kept_back,
+                    &all_ours,
+                    &whole.fresh,
+                ],
             )
             .await
             .map_err(&fault)?;
@@ -227,18 +263,20 @@ impl Ledger {
         set.map(|_| ()).map_err(Error::statement("write the ledger of snapshots"))
     }
 
-    /// What is made after the rows, and the tables that are not.
+    /// The schema that was made, unless the tables were there before.
     ///
     /// # Errors
     /// A target that does not answer.
-    pub async fn archive(&self) -> Result<Option<(Vec<u8>, Vec<TableName>)>, Error> {
-        const ARCHIVE: &str = "SELECT archive, kept_back FROM pgstream.snapshots WHERE system_id = $1 AND slot = $2 AND archive IS NOT NULL";
+    pub async fn archive(&self) -> Result<Option<Archive>, Error> {
+        const ARCHIVE: &str = "SELECT archive, kept_back, all_ours FROM pgstream.snapshots \
+            WHERE system_id = $1 AND slot = $2 AND archive IS NOT NULL";
         let row = self.client.query_opt(ARCHIVE, &[&self.system_id, &self.slot]).await;
         let row = row.map_err(Error::statement("read the ledger of snapshots"))?;
         Ok(row.map(|row| {
             let names: Vec<String> = row.get(1);
             let pairs = names.chunks_exact(2).filter_map(|pair| <&[String; 2]>::try_from(pair).ok());
-            (row.get(0), pairs.map(|[schema, name]| TableName::new(schema, name)).collect())
+            let kept_back = pairs.map(|[schema, name]| TableName::new(schema, name)).collect();
+            Archive { bytes: row.get(0), kept_back, all_ours: row.get(2) }
         }))
     }
 
@@ -334,15 +372,14 @@ fn moment(horizon: &str, lsn: &str) -> Result<(Horizon, Lsn), Error> {
 }
 
 async fn whole(client: &Client, system_id: &str, slot: &str) -> Result<Option<Whole>, Error> {
-    const WHOLE: &str =
-        "SELECT phase, horizon, lsn::text, chain FROM pgstream.snapshots WHERE system_id = $1 AND slot = $2";
+    const WHOLE: &str = "SELECT phase, horizon, lsn::text, chain, fresh, kept_back IS NOT NULL FROM pgstream.snapshots WHERE system_id = $1 AND slot = $2";
     let fault = Error::statement("read the ledger of snapshots");
     let Some(row) = client.query_opt(WHOLE, &[&system_id, &slot]).await.map_err(fault)? else {
         return Ok(None);
     };
     let (horizon, lsn) = moment(row.get(1), row.get(2))?;
     let phase = Phase::of(row.get(0)).ok_or_else(|| unreadable(row.get(0)))?;
-    Ok(Some(Whole { phase, horizon, lsn, chain: row.get(3) }))
+    Ok(Some(Whole { phase, horizon, lsn, chain: row.get(3), fresh: row.get(4), with_schema: row.get(5) }))
 }
 
 async fn entries(client: &Client, system_id: &str, slot: &str) -> Result<Vec<Entry>, Error> {

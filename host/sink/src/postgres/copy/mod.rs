@@ -11,5 +11,5 @@ mod target;
 pub use copier::{Copier, Range};
 pub use error::Error;
 pub(super) use ledger::LEDGER;
-pub use ledger::{Entry, Ledger, Phase, State, Status, Whole, status};
+pub use ledger::{Archive, Entry, Ledger, Phase, State, Status, Whole, status};
 pub use target::{Existing, Plan, check, set_sequence};

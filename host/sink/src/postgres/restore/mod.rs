@@ -7,7 +7,7 @@ mod choose;
 mod error;
 mod run;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, HashSet, VecDeque};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
@@ -33,7 +33,7 @@ pub struct Restore {
 pub struct Report {
     /// How many were made.
     pub made: usize,
-    /// How many the target had already.
+    /// How many the target had already, without schemas, extensions and languages.
     pub there: usize,
     /// What was left out, each with its reason.
     pub left_out: Vec<String>,
@@ -75,12 +75,7 @@ impl Restore {
         session.begin().await?;
         let mut report = Report::default();
         if clean {
-            let late = [&chosen.foreign_keys, &chosen.last, &chosen.rest, &chosen.indexes];
-            for entry in
-                late.into_iter().flat_map(|group| group.iter().rev()).chain(chosen.before.iter().rev())
-            {
-                report.left_out.extend(session.drop(entry).await?);
-            }
+            self.drop_with(&session).await?;
         }
         let mut there: Vec<i32> = Vec::new();
         for entry in &chosen.before {
@@ -111,6 +106,56 @@ impl Restore {
         report.left_out.extend(session.not_owned());
         session.end().await?;
         Ok(report)
+    }
+
+    /// Drops all that is wanted, rows too, in the transaction that `client` has begun.
+    ///
+    /// # Errors
+    /// An object that the target does not drop.
+    pub async fn drop_all(&self, client: &Client) -> Result<(), Error> {
+        let names = Names::read(client).await?;
+        let session = Session::new(client, &names, true);
+        session.begin().await?;
+        self.drop_with(&session).await?;
+        session.end().await
+    }
+
+    async fn drop_with(&self, session: &Session<'_>) -> Result<(), Error> {
+        let chosen = self.policy.choose(&self.entries);
+        let groups = [chosen.foreign_keys, chosen.last, chosen.rest, chosen.indexes, chosen.before];
+        for entry in groups.iter().flat_map(|group| group.iter().rev()) {
+            session.drop(entry).await?;
+        }
+        Ok(())
+    }
+
+    /// Whether another dump makes these tables, what they need and what belongs to them before the rows as this one does.
+    #[must_use]
+    pub fn makes_the_same(&self, other: &Self, tables: &[TableName]) -> bool {
+        self.made(tables) == other.made(tables)
+    }
+
+    /// The statements of these tables, of what they need and of what belongs to them.
+    fn made(&self, tables: &[TableName]) -> BTreeSet<(&str, &str, &str)> {
+        let before = self.policy.choose(&self.entries).before;
+        let is_named = |entry: &Entry| {
+            let schema = entry.schema.as_deref().unwrap_or_default();
+            entry.kind == "TABLE"
+                && tables.iter().any(|table| table.schema == schema && table.name == entry.name)
+        };
+        let mut ids: HashSet<i32> =
+            before.iter().filter(|entry| is_named(entry)).map(|entry| entry.id).collect();
+        let parts = before.iter().filter(|entry| entry.needs.iter().any(|id| ids.contains(id)));
+        let mut wanted: Vec<&Entry> =
+            parts.chain(before.iter().filter(|entry| is_named(entry))).copied().collect();
+        ids.clear();
+        while let Some(entry) = wanted.pop() {
+            if ids.insert(entry.id) {
+                wanted.extend(before.iter().filter(|other| entry.needs.contains(&other.id)));
+            }
+        }
+        let made = before.into_iter().filter(|entry| ids.contains(&entry.id));
+        made.map(|entry| (entry.kind.as_str(), entry.name.as_str(), entry.make.as_str())).collect()
     }
 
     /// Makes what comes after them, in `workers` sessions with these `settings` (name, value): indexes first, then what

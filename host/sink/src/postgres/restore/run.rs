@@ -125,27 +125,23 @@ impl<'a> Session<'a> {
         Ok(Made::Not(what))
     }
 
-    /// Drops an object in the transaction that is open; why it could not, if it could not.
-    pub(super) async fn drop(&self, entry: &Entry) -> Result<Option<String>, Error> {
+    /// Drops an object in the transaction that is open, if it is there.
+    pub(super) async fn drop(&self, entry: &Entry) -> Result<(), Error> {
         if entry.drop.is_empty() {
-            return Ok(None);
+            return Ok(());
         }
         let sql = format!("SAVEPOINT object; {}\n; RELEASE object", entry.drop.trim_end_matches([';', '\n']));
-        let Err(error) = self.client.batch_execute(&sql).await else { return Ok(None) };
+        let Err(error) = self.client.batch_execute(&sql).await else { return Ok(()) };
         self.back("ROLLBACK TO object").await?;
         match error.code().map(SqlState::code) {
             // Not there, or the table that it belongs to is not.
-            Some("42P01" | "42704" | "42883" | "3F000" | "42703" | "0A000" | "2BP01")
-                if entry.kind == "SCHEMA" =>
-            {
-                Ok(None)
+            Some("42P01" | "42704" | "42883" | "3F000" | "42703") => Ok(()),
+            // Others have something in it, or it came with the server.
+            Some("2BP01") if entry.kind == "SCHEMA" => Ok(()),
+            Some("42501" | "2BP01") if matches!(entry.kind.as_str(), "EXTENSION" | "PROCEDURAL LANGUAGE") => {
+                Ok(())
             }
-            Some("42P01" | "42704" | "42883" | "3F000" | "42703") => Ok(None),
-            // An extension or a language that came with the server.
-            Some("42501") if matches!(entry.kind.as_str(), "EXTENSION" | "PROCEDURAL LANGUAGE") => Ok(None),
-            _ => {
-                Err(object(entry, &error, "drop by hand what depends on it, or run without clean_target_db"))
-            }
+            _ => Err(object(entry, &error, "drop by hand what depends on it")),
         }
     }
 
