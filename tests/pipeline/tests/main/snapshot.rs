@@ -1,4 +1,17 @@
 //! The initial copy: what is there comes once, what changes meanwhile comes once, whatever ends in the middle.
+//!
+//! | what could go wrong | test |
+//! |---|---|
+//! | a kill in the middle of a table | `killed_at_…`, `schema_copy::killed_at_every_place_…` |
+//! | finished tables are read again | `a_copy_that_ended_in_the_middle_…` |
+//! | rows change, come, go, get another key while they are copied; a table is emptied | `what_is_there_and_what_changes_meanwhile_…` |
+//! | a table is emptied, written anew or dropped before its turn | `what_happens_to_a_table_while_it_waits_is_seen` |
+//! | a column is added, renamed, dropped, retyped; a table renamed | `schema_copy::tables_that_are_altered_…` |
+//! | no key, duplicates, partitions, values out of line | the tables of the load, in the first three |
+//! | a target with rows | `a_target_with_rows_…` |
+//! | a kill between copy and stream, a slot made anew | `a_slot_that_is_younger_…` |
+//! | the first thing after the copy is a change of the schema | `schema_copy::an_empty_target_…` |
+//! | one table that the target does not take | `one_table_that_cannot_be_copied_…` |
 
 use std::time::Duration;
 
