@@ -91,6 +91,18 @@ impl Moment {
         Ok(row.map_err(Error::statement("look for a table of the source"))?.get(0))
     }
 
+    /// How many bytes of log the source keeps for a slot now.
+    ///
+    /// # Errors
+    /// A lost connection.
+    pub async fn wal_kept(&self, slot: &str) -> Result<u64, Error> {
+        const KEPT: &str = "SELECT coalesce(max(pg_wal_lsn_diff(CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() \
+            ELSE pg_current_wal_lsn() END, restart_lsn)), 0)::int8 FROM pg_replication_slots WHERE slot_name = $1";
+        let row = self.client.query_one(KEPT, &[&slot]).await;
+        let kept: i64 = row.map_err(Error::statement("look how much log the source keeps"))?.get(0);
+        Ok(u64::try_from(kept).unwrap_or_default())
+    }
+
     /// The sequences as they are now: they are in no snapshot.
     ///
     /// # Errors

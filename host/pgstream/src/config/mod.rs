@@ -33,7 +33,7 @@ use crate::telemetry::Logging;
 pub use self::problem::{Error, Fault, Origin, Problem};
 pub use self::ready::{
     BATCH_BYTES, BATCH_ROWS, FIRST_PAUSE, LONGEST_PAUSE, Loaded, Mode, QUEUE_BYTES, RANGE_BYTES, Ready,
-    Retry, SchemaCopy, Snapshot, Source, Target, WORKERS, What,
+    Retry, SchemaCopy, Snapshot, Source, Target, WAL_WARNING_BYTES, WORKERS, What,
 };
 pub(crate) use self::section::Section;
 

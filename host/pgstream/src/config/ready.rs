@@ -14,6 +14,8 @@ pub const BATCH_BYTES: usize = 8 << 20;
 pub const QUEUE_BYTES: usize = 100 << 20;
 /// Bytes that a reader of a snapshot copies at a time, unless `snapshot.data.batch_bytes` says otherwise.
 pub const RANGE_BYTES: usize = 80 << 20;
+/// Log that the source keeps during a copy and that is warned of, unless `snapshot.wal_warning_bytes` says otherwise.
+pub const WAL_WARNING_BYTES: usize = 10 << 30;
 /// Readers of a snapshot, unless `snapshot.data.table_workers` says otherwise.
 pub const WORKERS: usize = 4;
 /// The original's retry: 500 ms, doubled up to 30 s, for ever.
@@ -72,6 +74,8 @@ pub struct Snapshot {
     pub range_bytes: usize,
     /// What becomes of rows that the target has.
     pub existing: sink::postgres::copy::Existing,
+    /// So many bytes of log that the source keeps for the slot are warned of.
+    pub wal_warning_bytes: usize,
     /// No lines about how far it is.
     pub disable_progress: bool,
     /// How the schema is copied.

@@ -7,7 +7,7 @@ use sink::postgres::copy::Existing;
 use sink::postgres::restore::CATEGORIES;
 
 use super::problem::Fault;
-use super::ready::{RANGE_BYTES, SchemaCopy, Snapshot, WORKERS, What};
+use super::ready::{RANGE_BYTES, SchemaCopy, Snapshot, WAL_WARNING_BYTES, WORKERS, What};
 use super::section::Section;
 
 /// Reads the section; one that is not there is that of every table. True if it names tables.
@@ -41,8 +41,19 @@ pub(super) fn read(section: &mut Section<'_>) -> (Snapshot, bool) {
             let existing = data.choice("existing_rows", &words).unwrap_or_default();
             (workers.min(limit), data.bytes("batch_bytes").unwrap_or(RANGE_BYTES), existing)
         });
+        let wal_warning_bytes = snapshot.bytes("wal_warning_bytes").unwrap_or(WAL_WARNING_BYTES);
         let schema = snapshot.section("schema", |schema| schema.section("pgdump_pgrestore", read_schema));
-        (Snapshot { what, selection, workers, range_bytes, existing, disable_progress, schema }, names_tables)
+        let snapshot = Snapshot {
+            what,
+            selection,
+            workers,
+            range_bytes,
+            existing,
+            wal_warning_bytes,
+            disable_progress,
+            schema,
+        };
+        (snapshot, names_tables)
     })
 }
 

@@ -47,6 +47,7 @@ const SETTINGS: &[(&str, &[&str])] = &[
     ("POSTGRES_SNAPSHOT_BATCH_BYTES", &["source", "postgres", "snapshot", "data", "batch_bytes"]),
     ("POSTGRES_SNAPSHOT_MAX_CONNECTIONS", &["source", "postgres", "snapshot", "data", "max_connections"]),
     ("POSTGRES_SNAPSHOT_EXISTING_ROWS", &["source", "postgres", "snapshot", "data", "existing_rows"]),
+    ("POSTGRES_SNAPSHOT_WAL_WARNING_BYTES", &["source", "postgres", "snapshot", "wal_warning_bytes"]),
     ("POSTGRES_SNAPSHOT_STORE_URL", &["source", "postgres", "snapshot", "recorder", "postgres_url"]),
     (
         "POSTGRES_SNAPSHOT_STORE_REPEATABLE",

@@ -1,11 +1,10 @@
 //! How far a copy is, for people: a line now and then.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use tokio::task::JoinHandle;
-
+/// When the first line is told: most copies are over by then.
+pub(super) const FIRST: Duration = Duration::from_secs(2);
 /// How often a line is told.
 pub(super) const PERIOD: Duration = Duration::from_secs(10);
 
@@ -39,21 +38,9 @@ impl Progress {
         self.tables.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Tells how far it is until the handle is dropped.
-    pub(super) fn tell(self: &Arc<Self>) -> Telling {
-        let progress = Arc::clone(self);
-        let began = Instant::now();
-        let task = tokio::spawn(async move {
-            loop {
-                tokio::time::sleep(PERIOD).await;
-                progress.line(began, "copying");
-            }
-        });
-        Telling { task }
-    }
-
     /// One line.
-    pub(super) fn line(&self, began: Instant, what: &str) {
+    /// `wal_kept`: what the source keeps of its log for the stream.
+    pub(super) fn line(&self, began: Instant, wal_kept: Option<u64>, what: &str) {
         let get = |count: &AtomicU64| count.load(Ordering::Relaxed);
         let (rows, bytes, tables) = (get(&self.rows), get(&self.bytes), get(&self.tables));
         let elapsed = began.elapsed().as_millis().max(1);
@@ -68,19 +55,9 @@ impl Progress {
             tables,
             percent,
             mib_per_second = u64::try_from(per_second).unwrap_or(u64::MAX),
+            wal_kept_mib = wal_kept.map(|bytes| bytes >> 20),
             seconds_left = left.and_then(|left| u64::try_from(left).ok()),
             "{what}"
         );
-    }
-}
-
-/// Ends the telling when it is dropped.
-pub(super) struct Telling {
-    task: JoinHandle<()>,
-}
-
-impl Drop for Telling {
-    fn drop(&mut self) {
-        self.task.abort();
     }
 }

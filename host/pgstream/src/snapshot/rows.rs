@@ -13,8 +13,9 @@ use sink::postgres::copy::{self, Copier, Entry, Existing, Ledger, Plan, Range, S
 use tokio::sync::mpsc;
 
 use super::modifier::Handle;
-use super::progress::Progress;
+use super::progress::{FIRST, PERIOD, Progress};
 use super::{Copy, failure};
+use crate::config::Mode;
 use crate::failure::Error;
 
 /// How much is read before it is written.
@@ -137,10 +138,9 @@ pub(super) async fn round(
         moment: moment.name.clone(),
     });
     let began = Instant::now();
-    let telling = (!settings.disable_progress).then(|| progress.tell());
-    let result = work(copy, ledger, &round, copier).await;
-    drop(telling);
-    progress.line(began, if result.is_ok() { "rows copied" } else { "copy interrupted" });
+    let mut telling = Telling { copy, moment, progress: &progress, began, warned: 0 };
+    let result = work(copy, ledger, &round, copier, &mut telling).await;
+    progress.line(began, None, if result.is_ok() { "rows copied" } else { "copy interrupted" });
     let left = settle(ledger, moment, &round, last).await;
     result?;
     left
@@ -170,7 +170,13 @@ async fn connect(copy: &Copy<'_>, ledger: &Ledger) -> Result<Copier, Error> {
 }
 
 /// Runs the readers until there is nothing left, a stop comes, or one meets what all would meet.
-async fn work(copy: &Copy<'_>, ledger: &Ledger, round: &Arc<Round>, first: Copier) -> Result<(), Error> {
+async fn work(
+    copy: &Copy<'_>,
+    ledger: &Ledger,
+    round: &Arc<Round>,
+    first: Copier,
+    telling: &mut Telling<'_>,
+) -> Result<(), Error> {
     let count = round.tasks.lock().map_or(0, |tasks| tasks.len());
     let workers = copy.ready.source.snapshot.workers.min(count);
     let halt = copy.stop.token();
@@ -186,7 +192,16 @@ async fn work(copy: &Copy<'_>, ledger: &Ledger, round: &Arc<Round>, first: Copie
         readers.spawn(worker.run(halt.clone()));
     }
     let mut result = Ok(());
-    while let Some(ended) = readers.join_next().await {
+    let mut periods = tokio::time::interval_at(tokio::time::Instant::now() + FIRST, PERIOD);
+    loop {
+        let ended = tokio::select! {
+            ended = readers.join_next() => ended,
+            _ = periods.tick() => {
+                telling.tell().await;
+                continue;
+            }
+        };
+        let Some(ended) = ended else { return result };
         let ended = ended.unwrap_or(Err(Error::Bug { stage: "reader of a snapshot" }));
         if let Err(error) = ended {
             halt.cancel();
@@ -195,7 +210,39 @@ async fn work(copy: &Copy<'_>, ledger: &Ledger, round: &Arc<Round>, first: Copie
             }
         }
     }
-    result
+}
+
+/// Says how far it is, and what it costs the source.
+struct Telling<'a> {
+    copy: &'a Copy<'a>,
+    moment: &'a Moment,
+    progress: &'a Progress,
+    began: Instant,
+    /// How much log was kept when it was last warned of.
+    warned: u64,
+}
+
+impl Telling<'_> {
+    async fn tell(&mut self) {
+        let source = &self.copy.ready.source;
+        let mut kept = None;
+        if source.mode == Mode::SnapshotAndReplication {
+            // A moment that is lost ends the readers too: they say so.
+            kept = self.moment.wal_kept(&source.wal.slot).await.ok();
+        }
+        let limit = source.snapshot.wal_warning_bytes as u64;
+        if let Some(kept) = kept.filter(|kept| *kept >= limit.max(self.warned * 2)) {
+            self.warned = kept;
+            tracing::warn!(
+                mib = kept >> 20,
+                "the source keeps its log until the copy is complete: see that it has room, and that max_slot_wal_keep_size \
+                 does not end the slot before"
+            );
+        }
+        if !source.snapshot.disable_progress {
+            self.progress.line(self.began, kept, "copying");
+        }
+    }
 }
 
 /// Notes what became of the tables that are not complete.

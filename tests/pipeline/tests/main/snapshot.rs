@@ -349,3 +349,23 @@ async fn one_table_that_cannot_be_copied_stops_no_other_and_is_told() {
     assert_eq!(done.code(), Some(0), "{}", done.stderr);
     assert_eq!(rig.same("SELECT * FROM bad ORDER BY id").await.unwrap().len(), 2);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_copy_that_takes_long_tells_how_far_it_is_and_what_the_source_keeps() {
+    let mut rig = Rig::start(15, "CREATE TABLE t (id int PRIMARY KEY)", "").await.unwrap();
+    copying(&mut rig, ONE);
+    rig.config = rig.config.replacen("snapshot: {", "snapshot: {wal_warning_bytes: 1, ", 1);
+    rig.source("INSERT INTO t VALUES (1)").await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("config.yaml");
+    std::fs::write(&file, &rig.config).unwrap();
+    let mut command = Pgstream::prepare(&["run"]).unwrap();
+    command.arg("-c").arg(file).env("FAILPOINTS", "copy-range-written=1*sleep(4000)->off");
+    let mut pgstream = Pgstream::spawn(command, folder.path().join("log")).unwrap();
+    streamed(&mut rig, &mut pgstream).await.unwrap();
+    let log = pgstream.log();
+    for line in ["copying rows=", "wal_kept_mib=", "the source keeps its log until the copy is complete"] {
+        assert!(log.contains(line), "{log}");
+    }
+    rig.drain(pgstream).await.unwrap();
+}
