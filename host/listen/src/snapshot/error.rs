@@ -27,6 +27,15 @@ pub enum Error {
         /// What the server said.
         reason: String,
     },
+    /// A standby does not know which transactions its primary runs, so nobody could say what the stream has to leave out.
+    #[error("the source is a standby: a copy that a stream follows cannot be taken from it")]
+    #[diagnostic(
+        code(listen::snapshot_standby),
+        help(
+            "copy from the primary; a copy without a stream (`pgstream snapshot`) may be taken from a standby"
+        )
+    )]
+    Standby,
     /// A table cannot be read.
     #[error("{table}: cannot be read: {reason}")]
     #[diagnostic(code(listen::snapshot_table), help("{remedy}"))]
@@ -77,7 +86,11 @@ impl Error {
             Self::Postgres(error) => error.is_transient(),
             Self::Source(error) => error.is_transient(),
             Self::Lost { .. } => true,
-            Self::Table { .. } | Self::Rows { .. } | Self::Pattern { .. } | Self::NoTable { .. } => false,
+            Self::Standby
+            | Self::Table { .. }
+            | Self::Rows { .. }
+            | Self::Pattern { .. }
+            | Self::NoTable { .. } => false,
         }
     }
 

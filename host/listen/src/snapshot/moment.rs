@@ -65,9 +65,12 @@ impl Moment {
         let horizon = catalog::horizon(&client).await?;
         // After it was taken: what it sees was committed before. Where commits are asynchronous that is in the log, and
         // not yet written.
-        const WRITTEN: &str = "SELECT (CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_insert_lsn() END)::text";
+        const WRITTEN: &str = "SELECT (CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_insert_lsn() END)::text, pg_is_in_recovery()";
         let written =
             client.query_one(WRITTEN, &[]).await.map_err(Error::statement("read the end of the log"))?;
+        if options.publication.is_some() && written.get::<_, bool>(1) {
+            return Err(Error::Standby);
+        }
         let (tables, names) = tables::read(&client, &options.selection, &published).await?;
         Ok(Self {
             name: row.get(0),

@@ -103,7 +103,7 @@ impl Restore {
                 Made::Not(reason) => report.left_out.push(reason),
             }
         }
-        report.left_out.extend(session.not_owned());
+        report.left_out.extend(session.told());
         session.end().await?;
         Ok(report)
     }
@@ -213,7 +213,7 @@ impl Restore {
                     progress(done + report.made + report.there + report.left_out.len(), all);
                 }
                 let Ok(mut report) = shared.1.lock() else { return Ok(()) };
-                report.left_out.extend(session.not_owned());
+                report.left_out.extend(session.told());
                 Ok(())
             });
         }

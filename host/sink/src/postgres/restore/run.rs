@@ -61,11 +61,13 @@ pub(super) struct Session<'a> {
     no_owner: bool,
     /// Roles that own objects on the source and cannot on the target.
     lacking: BTreeSet<String>,
+    /// Tablespaces that the target does not have.
+    spaces: BTreeSet<String>,
 }
 
 impl<'a> Session<'a> {
     pub(super) fn new(client: &'a Client, names: &'a Names, no_owner: bool) -> Self {
-        Self { client, names, no_owner, lacking: BTreeSet::new() }
+        Self { client, names, no_owner, lacking: BTreeSet::new(), spaces: BTreeSet::new() }
     }
 
     /// Prepares the transaction that is open.
@@ -145,21 +147,29 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// What is to be told about owners.
-    pub(super) fn not_owned(&self) -> Option<String> {
-        let roles: Vec<&str> = self.lacking.iter().map(String::as_str).collect();
-        (!roles.is_empty()).then(|| {
-            format!(
-                "owners: {} cannot own objects here, so the role of the target URL does",
-                roles.join(", ")
-            )
-        })
+    /// What is to be told about all objects together.
+    pub(super) fn told(&self) -> Vec<String> {
+        let listed =
+            |names: &BTreeSet<String>| names.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+        let mut told = Vec::new();
+        if !self.lacking.is_empty() {
+            let roles = listed(&self.lacking);
+            told.push(format!("owners: {roles} cannot own objects here, so the role of the target URL does"));
+        }
+        if !self.spaces.is_empty() {
+            let spaces = listed(&self.spaces);
+            told.push(format!(
+                "tablespaces: {spaces} are not there, so what was in them is in the default one"
+            ));
+        }
+        told
     }
 
     fn statements(&mut self, entry: &Entry) -> String {
         let mut sql = String::new();
         if matches!(entry.kind.as_str(), "TABLE" | "MATERIALIZED VIEW" | "INDEX" | "CONSTRAINT") {
             let space = entry.tablespace.as_deref().filter(|space| self.names.tablespaces.contains(*space));
+            self.spaces.extend(entry.tablespace.iter().filter(|_| space.is_none()).cloned());
             sql.push_str(&format!("SET LOCAL default_tablespace = {}; ", literal(space.unwrap_or_default())));
             if let Some(method) = &entry.access_method {
                 sql.push_str(&format!("SET LOCAL default_table_access_method = {}; ", literal(method)));
