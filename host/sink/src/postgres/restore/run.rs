@@ -189,8 +189,10 @@ impl<'a> Session<'a> {
     fn not_made(&self, entry: &Entry, error: &tokio_postgres::Error) -> Result<Made, Error> {
         let kind = entry.kind.as_str();
         match error.code().map(SqlState::code) {
-            // A relation, another object, a function, a schema; a second primary key; the same column default.
-            Some("42P07" | "42710" | "42723" | "42P06" | "42P16") => Ok(Made::WasThere),
+            // A relation, another object, a function, a schema.
+            Some("42P07" | "42710" | "42723" | "42P06") => Ok(Made::WasThere),
+            // A second primary key.
+            Some("42P16") if kind == "CONSTRAINT" => Ok(Made::WasThere),
             Some("42501" | "42704")
                 if matches!(kind, "ACL" | "DEFAULT ACL" | "EVENT TRIGGER" | "COMMENT" | "SECURITY LABEL") =>
             {
@@ -204,6 +206,11 @@ impl<'a> Session<'a> {
                 error,
                 "rows that were copied are equal here: the target had such rows, or the rules make values of a key equal \
                  (see allow_uniqueness_loss)",
+            )),
+            Some("42501") => Err(object(
+                entry,
+                error,
+                "grant the role of the target URL what it lacks; owners as on the source are left out by no_owner: true",
             )),
             Some("53100") => {
                 Err(object(entry, error, "the disk of the target is full: make room, then run again"))
