@@ -23,16 +23,8 @@ pub struct SchemaEntry {
     pub failed: Option<String>,
     /// Oids of tables that are not replicated: what happens to them is nobody's business.
     pub left_out: Vec<u32>,
-    /// Columns that rules write, by name, with the oid of their table: what a statement gives to them is not what a target has.
-    pub masked: Vec<(u32, String)>,
-}
-
-impl SchemaEntry {
-    /// Whether a rule writes this column.
-    #[must_use]
-    pub fn masks(&self, oid: u32, column: &str) -> bool {
-        self.masked.iter().any(|(of, name)| *of == oid && name == column)
-    }
+    /// Names of columns that rules write: what a statement gives to them is not what a target has.
+    pub masked: Vec<String>,
 }
 
 impl SchemaEntry {

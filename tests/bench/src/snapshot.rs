@@ -13,6 +13,7 @@ use crate::figures::{Spread, spread};
 use crate::machine::{self, Used};
 use crate::report::{Bound, Report};
 use crate::system::{LIMIT, Place};
+use crate::work;
 
 /// Sessions on each side, for all.
 const STREAMS: usize = 2;
@@ -38,9 +39,8 @@ struct Set {
 fn sets(scale: f64) -> Vec<Set> {
     let rows = |full: f64| ((full * scale) as u64).max(100);
     let wide = format!(
-        "INSERT INTO public.wide SELECT i, i % 1000, i * 7, i / 100.0, i / 3.0, 'customer' || i || '@example.com', \
-         'Name ' || i || ' Surname', '+49 170 ' || i, now(), current_date, i % 2 = 0, md5(i::text)::uuid \
-         FROM generate_series(1, {}) i",
+        "INSERT INTO public.wide SELECT {} FROM generate_series(1, {}) i",
+        work::ROW,
         rows(500_000.0)
     );
     let narrow = |full| {

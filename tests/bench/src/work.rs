@@ -47,7 +47,8 @@ pub const CHECKS: [(&str, &str, &str); 7] = [
     ("stock", "t.*", "false"),
 ];
 
-const ROW: &str = "i, i % 1000, i * 7, i / 100.0, i / 3.0, 'customer' || i || '@example.com', 'Name ' || i || ' Surname', \
+/// Values of a row of `wide`, by the number `i`.
+pub const ROW: &str = "i, i % 1000, i * 7, i / 100.0, i / 3.0, 'customer' || i || '@example.com', 'Name ' || i || ' Surname', \
      '+49 170 ' || i, now(), current_date, i % 2 = 0, gen_random_uuid()";
 
 /// Rows of `wide` that are updated and never deleted.

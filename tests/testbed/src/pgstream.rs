@@ -109,9 +109,18 @@ impl Pgstream {
     ///
     /// [`Error::NoBinary`] and [`Error::File`] when it cannot be run at all.
     pub fn run_with(arguments: &[&str], config: &str) -> Result<Self> {
+        Self::run_failing(arguments, config, "")
+    }
+
+    /// As [`Pgstream::run_with`], with what happens at which places of the program: `FAILPOINTS` of the crate `fail`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoBinary`] and [`Error::File`] when it cannot be run at all.
+    pub fn run_failing(arguments: &[&str], config: &str, places: &str) -> Result<Self> {
         let (file, folder) = written(config)?;
         let mut command = Self::prepare(arguments)?;
-        command.arg("-c").arg(file);
+        command.arg("-c").arg(file).env("FAILPOINTS", places);
         let mut started = Self::spawn(command, folder.path().join("log"))?;
         started.folder = Some(folder);
         Ok(started)

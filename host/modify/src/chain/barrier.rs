@@ -40,7 +40,7 @@ impl Chain {
         }
         for column in table.transforms.iter().flat_map(|transform| &transform.needs.writes) {
             let column = table.relation.columns.get(*column);
-            entry.masked.extend(column.map(|column| (change.oid.0, column.name.clone())));
+            entry.masked.extend(column.map(|column| column.name.clone()));
         }
     }
 }

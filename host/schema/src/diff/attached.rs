@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::objects::comment;
-use super::parts::{gone, old_of};
+use super::parts::{Part, gone, old_of};
 use super::{Out, Step};
 use crate::document::{Policy, Rule, Statistics, Switched, Trigger};
 use crate::name::{Name, ident};
@@ -18,6 +18,27 @@ fn enabling(enabled: Option<&str>) -> &'static str {
     }
 }
 
+/// Drops what is gone, and gives the others their names.
+fn names<P: Part>(
+    word: &str,
+    kind: Kind,
+    (old_on, on): (&str, &str),
+    before: &[P],
+    after: &[P],
+    out: &mut Out<'_>,
+) {
+    for old in gone(before, after) {
+        let sql = format!("DROP {word} {} ON {old_on}", ident(old.name()));
+        out.push_of(Step::DropAttached, kind, Effect::Remove, sql);
+    }
+    for new in after {
+        if let Some(old) = old_of(before, new).filter(|old| old.name() != new.name()) {
+            let sql = format!("ALTER {word} {} ON {on} RENAME TO {}", ident(old.name()), ident(new.name()));
+            out.push_of(Step::Names, kind, Effect::Alter, sql);
+        }
+    }
+}
+
 /// Triggers of a table or view.
 pub(super) fn triggers(
     (old_on, on): (&str, &str),
@@ -28,17 +49,10 @@ pub(super) fn triggers(
     out: &mut Out<'_>,
 ) {
     let kind = Kind::Trigger;
-    for old in gone(before, after) {
-        let sql = format!("DROP TRIGGER {} ON {old_on}", ident(&old.name));
-        out.push_of(Step::DropAttached, kind, Effect::Remove, sql);
-    }
+    names("TRIGGER", kind, (old_on, on), before, after, out);
     for new in after {
         let old = old_of(before, new);
         let name = ident(&new.name);
-        if let Some(old) = old.filter(|old| old.name != new.name) {
-            let sql = format!("ALTER TRIGGER {} ON {on} RENAME TO {name}", ident(&old.name));
-            out.push_of(Step::Names, kind, Effect::Alter, sql);
-        }
         if old.is_none_or(|old| old.definition != new.definition) {
             let replaced = new.definition.strip_prefix("CREATE TRIGGER ");
             match (old, replaced) {
@@ -83,17 +97,10 @@ pub(super) fn parent_triggers(on: &str, before: &[Switched], after: &[Switched],
 /// Rules of a table or view.
 pub(super) fn rules((old_on, on): (&str, &str), before: &[Rule], after: &[Rule], out: &mut Out<'_>) {
     let kind = Kind::Rule;
-    for old in gone(before, after) {
-        let sql = format!("DROP RULE {} ON {old_on}", ident(&old.name));
-        out.push_of(Step::DropAttached, kind, Effect::Remove, sql);
-    }
+    names("RULE", kind, (old_on, on), before, after, out);
     for new in after {
         let old = old_of(before, new);
         let name = ident(&new.name);
-        if let Some(old) = old.filter(|old| old.name != new.name) {
-            let sql = format!("ALTER RULE {} ON {on} RENAME TO {name}", ident(&old.name));
-            out.push_of(Step::Names, kind, Effect::Alter, sql);
-        }
         if old.is_none_or(|old| old.definition != new.definition) {
             let rest =
                 new.definition.strip_prefix("CREATE ").unwrap_or(&new.definition).trim_end_matches(';');
@@ -122,10 +129,7 @@ pub(super) fn policies((old_on, on): (&str, &str), before: &[Policy], after: &[P
         let check = policy.check.as_ref().map(|check| format!(" WITH CHECK ({check})")).unwrap_or_default();
         using + &check
     };
-    for old in gone(before, after) {
-        let sql = format!("DROP POLICY {} ON {old_on}", ident(&old.name));
-        out.push_of(Step::DropAttached, kind, Effect::Remove, sql);
-    }
+    names("POLICY", kind, (old_on, on), before, after, out);
     for new in after {
         let name = ident(&new.name);
         let create = || {
@@ -147,10 +151,6 @@ pub(super) fn policies((old_on, on): (&str, &str), before: &[Policy], after: &[P
         match old {
             None => out.push_of(Step::Attached, kind, Effect::Create, create()),
             Some(old) => {
-                if old.name != new.name {
-                    let sql = format!("ALTER POLICY {} ON {on} RENAME TO {name}", ident(&old.name));
-                    out.push_of(Step::Names, kind, Effect::Alter, sql);
-                }
                 if old.roles != new.roles || old.using != new.using || old.check != new.check {
                     let sql = format!("ALTER POLICY {name} ON {on} TO {}{}", roles(new), conditions(new));
                     out.push_of(Step::Attached, kind, Effect::Alter, sql);

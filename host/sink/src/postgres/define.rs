@@ -6,6 +6,7 @@ use std::time::Duration;
 use ::postgres::{Client, describe};
 use event::{SchemaEntry, TableName};
 use schema::{Change, Effect, Kind, Object, Statement};
+use tokio_postgres::types::ToSql;
 
 use super::error::{Call, call_of, lost};
 use super::{Error, masked, using};
@@ -174,6 +175,17 @@ pub(super) async fn in_savepoint(client: &Client, sql: &str, ddl: &Ddl) -> Resul
         "SAVEPOINT ddl;\nSET LOCAL lock_timeout = {wait};\n{sql};\nSET LOCAL lock_timeout = DEFAULT;\nRELEASE SAVEPOINT ddl"
     );
     client.batch_execute(&sql).await
+}
+
+/// What the target says to a question.
+pub(super) async fn is_so(
+    client: &Client,
+    sql: &str,
+    of: &[&(dyn ToSql + Sync)],
+    what: &'static str,
+) -> Result<bool, Error> {
+    let row = client.query_one(sql, of).await;
+    Ok(row.map_err(|error| ::postgres::Error::statement(what, &error))?.get(0))
 }
 
 /// Back to where the statement began.

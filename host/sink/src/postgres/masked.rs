@@ -5,6 +5,7 @@ use event::SchemaEntry;
 use schema::{Change, Column, Object};
 
 use super::Error;
+use super::define::is_so;
 
 /// Takes the defaults of masked columns out. Rows of the stream bring their own values; what rows that are there would get
 /// by a new column is the source's, and nobody has masked it: the stream stops, unless the target has the column or no rows.
@@ -17,7 +18,7 @@ pub(super) async fn leave_out_defaults(
     // By the name alone: what is done to a table is done to its heirs, and those may have the rules.
     let is_masked = |column: &Column| {
         column.generated_kind.is_empty()
-            && entries.iter().flat_map(|entry| &entry.masked).any(|(_, name)| *name == column.name)
+            && entries.iter().flat_map(|entry| &entry.masked).any(|name| *name == column.name)
     };
     for Change { before, after, missing, .. } in changes {
         let Some(Object::Table(after)) = after else { continue };
@@ -64,10 +65,5 @@ async fn is_ready(client: &Client, table: &str, column: &str) -> Result<bool, Er
         literal(table),
         literal(column)
     );
-    match client.query_one(&sql, &[]).await {
-        Ok(row) => Ok(row.get(0)),
-        Err(error) => {
-            Err(::postgres::Error::statement("look at the rows of a table on the target", &error).into())
-        }
-    }
+    is_so(client, &sql, &[], "look at the rows of a table on the target").await
 }

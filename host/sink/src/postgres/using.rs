@@ -5,7 +5,7 @@ use ::postgres::{Client, ident, literal};
 use schema::{Change, Retyped, Retyping, Using, retypings};
 
 use super::Error;
-use super::define::{Ddl, back, in_savepoint};
+use super::define::{Ddl, back, in_savepoint, is_so};
 use super::error::{Call, call_of, lost};
 use event::SchemaEntry;
 
@@ -31,7 +31,7 @@ pub(super) async fn follow(
                 return stop("whether the statement has USING cannot be read from its text");
             };
             if let Some(using) = using
-                && entries.iter().flat_map(|entry| &entry.masked).any(|(_, column)| {
+                && entries.iter().flat_map(|entry| &entry.masked).any(|column| {
                     *column == retyping.new.name || *column == retyping.old.name || using.may_read(column)
                 })
             {
@@ -110,10 +110,7 @@ async fn is_plain(client: &Client, it: &Retyping<'_>, using: &Using) -> Result<b
     let sql = "SELECT NOT EXISTS (SELECT FROM pg_proc WHERE proname::text = ANY ($1) AND pronamespace <> 'pg_catalog'::regnamespace) \
                AND NOT EXISTS (SELECT FROM unnest($2::text[]) AS of (type) LEFT JOIN pg_type AS t ON t.oid = to_regtype(of.type) \
                    WHERE t.typnamespace IS DISTINCT FROM 'pg_catalog'::regnamespace AND t.typtype IS DISTINCT FROM 'e')";
-    match client.query_one(sql, &[&using.bare_words(), &types]).await {
-        Ok(row) => Ok(row.get(0)),
-        Err(error) => Err(::postgres::Error::statement("look at functions on the target", &error).into()),
-    }
+    is_so(client, sql, &[&using.bare_words(), &types], "look at functions on the target").await
 }
 
 /// Whether the column was a text or an enum, and is one.
@@ -124,8 +121,5 @@ async fn are_words(client: &Client, it: &Retyping<'_>) -> Result<bool, Error> {
          WHERE t.typtype = 'e' OR t.typname IN ('text', 'varchar') AND t.typnamespace = 'pg_catalog'::regnamespace",
         types.join(", ")
     );
-    match client.query_one(&sql, &[]).await {
-        Ok(row) => Ok(row.get(0)),
-        Err(error) => Err(::postgres::Error::statement("look at types on the target", &error).into()),
-    }
+    is_so(client, &sql, &[], "look at types on the target").await
 }

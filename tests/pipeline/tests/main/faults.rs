@@ -60,19 +60,9 @@ pub(crate) fn places() -> BTreeSet<String> {
     places
 }
 
-/// Has the program die when it has passed the place so many times.
-pub(crate) fn dying(
-    arguments: &[&str],
-    pair: &Ledgered,
-    place: &str,
-    passes: u32,
-) -> (std::process::Command, tempfile::TempDir) {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("config.yaml");
-    std::fs::write(&file, pair.config()).unwrap();
-    let mut command = Pgstream::prepare(arguments).unwrap();
-    command.arg("-c").arg(file).env("FAILPOINTS", format!("{place}={passes}*off->return"));
-    (command, folder)
+/// Starts a program that dies when it has passed the place so many times.
+pub(crate) fn dying(arguments: &[&str], config: &str, place: &str, passes: u32) -> Pgstream {
+    Pgstream::run_failing(arguments, config, &format!("{place}={passes}*off->return")).unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -97,8 +87,7 @@ async fn killed_at_every_place_nothing_is_lost_doubled_or_seen_half() {
             "part-applied" => random.below(2),
             _ => random.below(6),
         };
-        let (command, folder) = dying(&["run"], &pair, place, passes);
-        let mut pgstream = Pgstream::spawn(command, folder.path().join("log")).unwrap();
+        let mut pgstream = dying(&["run"], &pair.config(), place, passes);
         let start = tokio::time::Instant::now();
         while pgstream.is_running() && start.elapsed() < Duration::from_secs(10) {
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -118,8 +107,7 @@ async fn killed_at_every_place_nothing_is_lost_doubled_or_seen_half() {
 
     // Positions without data: of an idle database beside a busy one, stored at the end at the latest.
     for place in places.iter().filter(|place| place.starts_with("heartbeat-")) {
-        let (command, folder) = dying(&["run"], &pair, place, 0);
-        let mut pgstream = Pgstream::spawn(command, folder.path().join("log")).unwrap();
+        let mut pgstream = dying(&["run"], &pair.config(), place, 0);
         pgstream.logs("stream started", PATIENCE).await.unwrap();
         pair.source.sql("postgres", "CREATE TABLE busy AS SELECT generate_series(1, 1000)").await.unwrap();
         pair.source.sql("postgres", "DROP TABLE busy").await.unwrap();
@@ -169,8 +157,8 @@ async fn init_and_destroy_killed_at_every_place_are_simply_repeated() {
             // From the state that the command changes.
             let done = Pgstream::command(&[undo], &pair.config()).unwrap();
             assert_eq!(done.code(), Some(0), "{undo}: {}", done.stderr);
-            let (mut dies, _folder) = dying(&[command], &pair, place, 0);
-            assert_eq!(Pgstream::finished(&mut dies).unwrap().code(), None, "{place} is not reached");
+            let died = dying(&[command], &pair.config(), place, 0).finish(PATIENCE).await.unwrap();
+            assert_eq!(died.code(), None, "{place} is not reached");
             let done = Pgstream::command(&[command], &pair.config()).unwrap();
             assert_eq!(done.code(), Some(0), "{command} after {place}: {}", done.stderr);
             let left = "SELECT (SELECT count(*) FROM pg_replication_slots) + (SELECT count(*) FROM pg_publication) \

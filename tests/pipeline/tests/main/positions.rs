@@ -1,5 +1,6 @@
 //! Where a stream goes on: transactions that a restart meets in the middle, and sources that are not what they were.
 
+use crate::faults::dying;
 use std::time::Duration;
 
 use pipeline::{PATIENCE, Rig, seeds};
@@ -69,13 +70,7 @@ async fn rows_of_one_transaction_share_a_position_and_a_kill_between_them_neithe
         ))
         .await
         .unwrap();
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("config.yaml");
-        std::fs::write(&file, &config).unwrap();
-        let mut command = Pgstream::prepare(&["run"]).unwrap();
-        command.arg("-c").arg(&file).env("FAILPOINTS", format!("part-applied={passes}*off->return"));
-        let dead =
-            Pgstream::spawn(command, folder.path().join("log")).unwrap().finish(PATIENCE).await.unwrap();
+        let dead = dying(&["run"], &config, "part-applied", passes).finish(PATIENCE).await.unwrap();
         assert_eq!(dead.code(), None, "{}", dead.stderr);
         let count = rig.server.value("target", "SELECT count(*) FROM public.entry").await.unwrap();
         assert_eq!(count, first.to_string(), "half of the transaction is visible");

@@ -3,7 +3,7 @@
 use pipeline::{PATIENCE, Rig};
 use testbed::{Pgstream, Postgres};
 
-use crate::faults::places;
+use crate::faults::{dying, places};
 
 /// Every kind of object, with rows.
 const EVERYTHING: &str = r#"
@@ -155,14 +155,8 @@ async fn killed_at_every_place_the_schema_is_complete_in_the_end() {
         "copy-done",
     ];
     places.sort_by_key(|place| order.iter().position(|it| it == place).unwrap_or(2));
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("config.yaml");
-    std::fs::write(&file, &rig.config).unwrap();
     for place in &places {
-        let mut command = Pgstream::prepare(&["run"]).unwrap();
-        command.arg("-c").arg(&file).env("FAILPOINTS", format!("{place}=return"));
-        let done =
-            Pgstream::spawn(command, folder.path().join("log")).unwrap().finish(PATIENCE).await.unwrap();
+        let done = dying(&["run"], &rig.config, place, 0).finish(PATIENCE).await.unwrap();
         assert_eq!(done.code(), None, "{place} is not reached: {}", done.stderr);
     }
     let mut pgstream = rig.run().unwrap();
@@ -290,13 +284,9 @@ async fn tables_that_are_altered_while_they_are_copied_are_copied_as_they_are_th
     .await
     .unwrap();
     full(&mut rig, "snapshot_and_replication", "no_owner: true");
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("config.yaml");
-    std::fs::write(&file, &rig.config).unwrap();
-    let mut command = Pgstream::prepare(&["run"]).unwrap();
     // Between the moment of the copy and its first row.
-    command.arg("-c").arg(&file).env("FAILPOINTS", "copy-planned=1*sleep(3000)->off");
-    let mut pgstream = Pgstream::spawn(command, folder.path().join("log")).unwrap();
+    let slow = "copy-planned=1*sleep(3000)->off";
+    let mut pgstream = Pgstream::run_failing(&["run"], &rig.config, slow).unwrap();
     let server = &rig.server;
     testbed::eventually_within(PATIENCE, "the tables are made", || async {
         server

@@ -112,9 +112,7 @@ async fn killed_at_every_place_of_the_copy_each_row_comes_once() {
     assert!(places.len() >= 6, "{places:?}");
     for place in &places {
         let passes = u32::from(place.contains("range")) * 5;
-        let (command, folder) = dying(&["run"], &pair, place, passes);
-        let pgstream = Pgstream::spawn(command, folder.path().join("log")).unwrap();
-        let done = pgstream.finish(PATIENCE).await.unwrap();
+        let done = dying(&["run"], &pair.config(), place, passes).finish(PATIENCE).await.unwrap();
         assert_eq!(done.code(), None, "{place} is not reached: {}", done.stderr);
     }
     load.stop().await.unwrap();
@@ -261,12 +259,7 @@ async fn a_slot_that_is_younger_than_the_copy_is_refused_and_destroy_starts_anew
     copying(&mut rig, ONE);
     rig.source("INSERT INTO t VALUES (1)").await.unwrap();
     // It ends between the copy and the first row of the stream.
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("config.yaml");
-    std::fs::write(&file, &rig.config).unwrap();
-    let mut command = Pgstream::prepare(&["run"]).unwrap();
-    command.arg("-c").arg(file).env("FAILPOINTS", "copy-done=return");
-    let done = Pgstream::spawn(command, folder.path().join("log")).unwrap().finish(PATIENCE).await.unwrap();
+    let done = dying(&["run"], &rig.config, "copy-done", 0).finish(PATIENCE).await.unwrap();
     assert_eq!(done.code(), None, "{}", done.stderr);
     let slot = rig.server.value("source", "SELECT slot_name FROM pg_replication_slots").await.unwrap();
     rig.source(&format!("SELECT pg_drop_replication_slot('{slot}')")).await.unwrap();
@@ -356,12 +349,8 @@ async fn a_copy_that_takes_long_tells_how_far_it_is_and_what_the_source_keeps() 
     copying(&mut rig, ONE);
     rig.config = rig.config.replacen("snapshot: {", "snapshot: {wal_warning_bytes: 1, ", 1);
     rig.source("INSERT INTO t VALUES (1)").await.unwrap();
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("config.yaml");
-    std::fs::write(&file, &rig.config).unwrap();
-    let mut command = Pgstream::prepare(&["run"]).unwrap();
-    command.arg("-c").arg(file).env("FAILPOINTS", "copy-range-written=1*sleep(4000)->off");
-    let mut pgstream = Pgstream::spawn(command, folder.path().join("log")).unwrap();
+    let slow = "copy-range-written=1*sleep(4000)->off";
+    let mut pgstream = Pgstream::run_failing(&["run"], &rig.config, slow).unwrap();
     streamed(&mut rig, &mut pgstream).await.unwrap();
     let log = pgstream.log();
     for line in ["copying rows=", "wal_kept_mib=", "the source keeps its log until the copy is complete"] {
