@@ -17,10 +17,19 @@ pub struct Horizon {
 }
 
 impl Horizon {
+    /// One that sees every transaction: where a position alone says what is over. `0:0:`, which Postgres never prints.
+    #[must_use]
+    pub fn of_all() -> Self {
+        Self::default()
+    }
+
     /// Whether it sees what a committed transaction did. The stream has the lower half of a transaction's number:
     /// numbers go round, and half of the circle is behind.
     #[must_use]
     pub fn sees(&self, xid: u32) -> bool {
+        if self.end == 0 {
+            return true;
+        }
         let distance = low(self.end).wrapping_sub(xid);
         (1..1 << 31).contains(&distance) && !self.running.iter().any(|running| low(*running) == xid)
     }
@@ -71,6 +80,8 @@ mod tests {
         {
             assert_eq!(horizon.sees(xid), seen, "{xid}");
         }
+        let all: Horizon = Horizon::of_all().to_string().parse().unwrap();
+        assert!([3, 1 << 31, u32::MAX].into_iter().all(|xid| all.sees(xid)));
         let round: Horizon = "4294967294:4294967301:4294967294".parse().unwrap();
         for (xid, seen) in [(4, true), (u32::MAX, true), (u32::MAX - 1, false), (5, false), (1 << 30, false)]
         {

@@ -76,6 +76,13 @@ pub enum Error {
     #[error(transparent)]
     #[diagnostic(transparent)]
     Checkpoint(#[from] checkpoint::Error),
+    /// The stream ended while it was to stand still for tables that join it.
+    #[error("the stream ended meanwhile")]
+    #[diagnostic(
+        code(pipeline::interrupted),
+        help("nothing is to be done: it is tried again once the stream goes on")
+    )]
+    Interrupted,
     /// A stage ended in a way that only a bug explains.
     #[error("the {stage} stopped without a reason")]
     #[diagnostic(
@@ -97,6 +104,7 @@ impl Error {
             Self::Snapshot(error) => error.is_transient(),
             Self::Copy(error) => error.is_transient(),
             Self::Restore(error) => error.is_transient(),
+            Self::Interrupted => true,
             Self::Modify(_)
             | Self::Dump(_)
             | Self::Checkpoint(_)

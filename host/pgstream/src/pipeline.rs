@@ -4,17 +4,23 @@
 //! ends when the one before it has closed its link, so a stop at the listener drains everything, and an error anywhere
 //! ends all three. There is one way to recover: start again from the target's progress row.
 
-use std::time::Instant;
+use std::collections::HashSet;
+use std::time::{Duration, Instant};
 
 use buffer::Budget;
+use event::Lsn;
 use modify::Chain;
 use sink::postgres::Summary;
 use tokio::task::block_in_place;
+use tokio_util::sync::CancellationToken;
 
 use crate::config::{Mode, Ready};
 pub use crate::failure::Error;
 use crate::shutdown::Stop;
-use crate::snapshot;
+use crate::snapshot::{self, Before, Beside, Standing};
+
+/// How often a position without data is stored while tables are copied beside the stream.
+const HASTE: Duration = Duration::from_secs(1);
 
 /// Runs until a stop is asked for or an error ends it. An error before the first row could flow is final: it
 /// is the configuration that is wrong. Later ones are tried again if they may pass.
@@ -31,53 +37,112 @@ pub async fn run(ready: Ready, stop: Stop) -> Result<Summary, Error> {
             return Ok(Summary::default());
         }
     }
-    let mut flowing = start(&ready, &mut chain).await?;
-    loop {
+    let mut flowing = Some(start(&ready, &mut chain, None).await?);
+    let system_id = flowing.as_ref().map(|flowing| flowing.source.system_id().to_owned()).unwrap_or_default();
+    let mut beside = Beside::start(&ready, &stop, &system_id);
+    while let Some(mut running) = flowing {
+        beside.leaves_out(std::mem::take(&mut running.waiting));
         let began = Instant::now();
-        let (returned, ended) = flowing.finish(chain, &stop).await;
+        let (returned, ended, standing) = running.finish_or_stand(chain, &stop, &mut beside).await;
         chain = returned.ok_or(Error::Bug { stage: "modifiers" })?;
-        let mut error = match ended {
-            Ok(summary) => return Ok(summary),
-            Err(error) => error,
-        };
-        // A run that lasted is the end of one outage; another starts here.
-        let mut outage = Instant::now();
-        let mut attempt = 0;
-        flowing = loop {
-            if !error.is_transient() {
-                return Err(error);
+        flowing = match (ended, standing) {
+            (Ok(summary), None) => return Ok(summary),
+            (Ok(summary), Some(standing)) => {
+                standing.wait(&stop).await;
+                if stop.is_requested() {
+                    return Ok(summary);
+                }
+                match start(&ready, &mut chain, None).await {
+                    Ok(again) => Some(again),
+                    Err(error) => again(&ready, &mut chain, error, began, &stop).await?,
+                }
             }
-            let retry = error.retry(&ready);
-            if attempt == 0 && began.elapsed() < retry.longest {
-                outage = began;
-                attempt = 1;
-            }
-            let Some(pause) = retry.pause(attempt, outage.elapsed()) else { return Err(error) };
-            tracing::warn!(%error, ?pause, "starting again from the progress row");
-            tokio::select! {
-                () = tokio::time::sleep(pause) => {}
-                () = stop.requested() => return Ok(Summary::default()),
-            }
-            attempt += 1;
-            match start(&ready, &mut chain).await {
-                Ok(again) => break again,
-                Err(next) => error = next,
-            }
+            (Err(error), _) => again(&ready, &mut chain, error, began, &stop).await?,
         };
     }
+    Ok(Summary::default())
+}
+
+/// Starts again after an error that may pass; `None` if a stop came before.
+async fn again(
+    ready: &Ready,
+    chain: &mut Chain,
+    mut error: Error,
+    began: Instant,
+    stop: &Stop,
+) -> Result<Option<Flowing>, Error> {
+    // A run that lasted is the end of one outage; another starts here.
+    let mut outage = Instant::now();
+    let mut attempt = 0;
+    loop {
+        if !error.is_transient() {
+            return Err(error);
+        }
+        let retry = error.retry(ready);
+        if attempt == 0 && began.elapsed() < retry.longest {
+            outage = began;
+            attempt = 1;
+        }
+        let Some(pause) = retry.pause(attempt, outage.elapsed()) else { return Err(error) };
+        tracing::warn!(%error, ?pause, "starting again from the progress row");
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = stop.requested() => return Ok(None),
+        }
+        attempt += 1;
+        match start(ready, chain, None).await {
+            Ok(again) => return Ok(Some(again)),
+            Err(next) => error = next,
+        }
+    }
+}
+
+/// A stream that ends at a position, beside another one.
+pub(crate) struct Until {
+    /// What a copy has brought before it.
+    pub(crate) before: Before,
+    /// Everything that was committed before it is brought.
+    pub(crate) until: Lsn,
+}
+
+/// Brings everything up to a position, and gives the chain back; less if a stop comes before.
+pub(crate) async fn run_until(
+    ready: &Ready,
+    mut chain: Chain,
+    stop: &Stop,
+    beside: Until,
+) -> Result<Chain, Error> {
+    let until = beside.until;
+    let flowing = start(ready, &mut chain, Some(beside)).await?;
+    if flowing.start >= until {
+        return Ok(chain);
+    }
+    let (returned, ended) = flowing.finish(chain, stop.token()).await;
+    ended?;
+    returned.ok_or(Error::Bug { stage: "modifiers" })
 }
 
 /// Source and target, connected and checked against each other, with the position to go on from.
 struct Flowing {
     source: listen::wal::Source,
     writer: sink::postgres::Writer,
-    start: event::Lsn,
+    start: Lsn,
     budget: Budget,
+    /// Tables that are copied beside it.
+    waiting: HashSet<u32>,
 }
 
-async fn start(ready: &Ready, chain: &mut Chain) -> Result<Flowing, Error> {
+/// `beside`: for the stream beside the pipeline's.
+async fn start(ready: &Ready, chain: &mut Chain, beside: Option<Until>) -> Result<Flowing, Error> {
     let mut source = listen::wal::Source::connect(ready.source.wal.clone()).await?;
-    let copied = snapshot::copied(ready, source.system_id()).await?;
+    let before = match beside {
+        Some(Until { before, until }) => {
+            source.end_at(until);
+            before
+        }
+        None => Before::of(ready, source.system_id()).await?,
+    };
+    let Before { since, copied, waiting } = before;
     let dropped = source.dropped(chain.missing(source.relations())).await?;
     chain.let_go(dropped);
     let bound = block_in_place(|| chain.bind(source.relations()))?;
@@ -97,12 +162,16 @@ async fn start(ready: &Ready, chain: &mut Chain) -> Result<Flowing, Error> {
         confirmed: source.confirmed(),
     };
     let digest = chain.digest();
-    let mut writer = sink::postgres::Writer::connect(ready.target.postgres.clone(), slot.clone()).await?;
-    let stored = writer.progress().await?.map(checkpoint::Stored::from);
-    if let (None, Some((since, _))) = (&stored, &copied) {
-        checkpoint::follows(&slot, *since)?;
+    let mut options = ready.target.postgres.clone();
+    if !waiting.is_empty() {
+        // Their copy waits for the stream's position.
+        options.heartbeat = options.heartbeat.min(HASTE);
     }
-    source.leave_out(copied.map(|(_, copied)| copied).unwrap_or_default());
+    let mut writer = sink::postgres::Writer::connect(options, slot.clone()).await?;
+    let stored = writer.progress().await?.map(checkpoint::Stored::from);
+    if let (None, Some(since)) = (&stored, since) {
+        checkpoint::follows(&slot, since)?;
+    }
     let start = checkpoint::resume(
         &slot,
         source.written().await?,
@@ -110,25 +179,44 @@ async fn start(ready: &Ready, chain: &mut Chain) -> Result<Flowing, Error> {
         &digest,
         ready.accept_changed_modifiers,
     )?;
-    let kept = source
-        .relations()
-        .iter()
-        .filter(|relation| !dropped.contains(&relation.name) && !source.is_pending(relation));
+    let kept = source.relations().iter().filter(|relation| {
+        !dropped.contains(&relation.name) && !source.is_pending(relation) && !copied.never_has(relation.oid)
+    });
     writer.check(&kept.cloned().collect::<Vec<_>>()).await?;
+    writer.watch(waiting.clone());
+    source.leave_out(copied);
     let budget = Budget::new(ready.target.queue_bytes);
     writer.tell_usage_of(budget.clone());
     let start = writer.start_at(start, &digest).await?;
-    Ok(Flowing { source, writer, start, budget })
+    Ok(Flowing { source, writer, start, budget, waiting })
 }
 
 impl Flowing {
+    /// Runs until it ends, or until it is to stand still: then it has ended in order.
+    async fn finish_or_stand(
+        self,
+        chain: Chain,
+        stop: &Stop,
+        beside: &mut Beside,
+    ) -> (Option<Chain>, Result<Summary, Error>, Option<Standing>) {
+        let halt = stop.token();
+        let mut running = std::pin::pin!(self.finish(chain, halt.clone()));
+        let standing = tokio::select! {
+            biased;
+            (chain, ended) = &mut running => return (chain, ended, None),
+            standing = beside.asked() => standing,
+        };
+        halt.cancel();
+        let (chain, ended) = running.await;
+        (chain, ended, Some(standing))
+    }
+
     /// Runs the three stages until all have ended, and gives the chain back.
-    async fn finish(self, chain: Chain, stop: &Stop) -> (Option<Chain>, Result<Summary, Error>) {
+    async fn finish(self, chain: Chain, halt: CancellationToken) -> (Option<Chain>, Result<Summary, Error>) {
         let (to_modify, from_listener) = buffer::link();
         let (to_sink, from_modify) = buffer::link();
         let (confirmer, confirmed) = checkpoint::channel(self.start);
         // A stage that ends in the middle would be noticed only with the next row: it stops the listener.
-        let halt = stop.token();
         let stream = self.source.stream(self.start, to_modify, self.budget, confirmed, halt.clone());
         let listener = tokio::spawn(stream);
         // Components are called synchronously and may take a second: on a thread of their own.

@@ -108,11 +108,11 @@ impl Replication {
         self.wire.pause()
     }
 
-    /// Tells the server that everything before `confirmed` is done.
+    /// Tells the server that everything before `confirmed` is done, and `asks` where it is.
     ///
     /// # Errors
     /// A socket that is closed or broken.
-    pub async fn confirm(&mut self, confirmed: Lsn) -> Result<(), Failure> {
+    pub async fn confirm(&mut self, confirmed: Lsn, asks: bool) -> Result<(), Failure> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().saturating_sub(EPOCH);
         self.wire.output.put_u8(b'd');
         self.wire.output.put_i32(4 + 34);
@@ -121,7 +121,7 @@ impl Replication {
             self.wire.output.put_u64(confirmed.0);
         }
         self.wire.output.put_i64(i64::try_from(now.as_micros()).unwrap_or(i64::MAX));
-        self.wire.output.put_u8(0);
+        self.wire.output.put_u8(u8::from(asks));
         self.wire.flush().await
     }
 

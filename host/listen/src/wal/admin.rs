@@ -207,6 +207,11 @@ pub async fn destroy(options: &Options, how: DestroyOptions) -> Result<Vec<Actio
         let outcome = remove_slot(&client, &server, options, how.wait).await?;
         fault::here!("destroy-slot-removed");
         actions.push(action(subject, outcome));
+        // What a process left that was killed while it copied tables.
+        let beside = options.beside();
+        if remove_slot(&client, &server, &beside, how.wait).await? == Outcome::Removed {
+            actions.push(action(Subject::Slot(beside.slot), Outcome::Removed));
+        }
         let subject = Subject::Publication(options.publication.clone());
         let outcome = match publication::find(&client, &options.publication).await? {
             None => Outcome::NotThere,

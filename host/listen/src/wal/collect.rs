@@ -44,6 +44,10 @@ pub(crate) struct Collector {
     position: Lsn,
     /// A position further on before which there is nothing for us.
     quiet: Lsn,
+    /// Transactions that were committed from there on are not wanted.
+    until: Option<Lsn>,
+    /// Everything before `until` was taken.
+    over: bool,
     /// Versions of schemas.
     pub(crate) log: Log,
     /// Room for a row.
@@ -62,8 +66,30 @@ impl Collector {
             commits: 0,
             position: start,
             quiet: start,
+            until: None,
+            over: false,
             log: Log::default(),
             row: Row::default(),
+        }
+    }
+
+    /// Has it take only what was committed before `until`.
+    pub(crate) fn end_at(&mut self, until: Option<Lsn>) {
+        self.until = until;
+    }
+
+    /// Whether everything is taken that was to be: nothing more may be given to it.
+    pub(crate) fn is_over(&self) -> bool {
+        self.over
+    }
+
+    /// The server has told everything before `position`.
+    fn arrive(&mut self, position: Lsn) {
+        if let Some(until) = self.until
+            && position >= until
+        {
+            self.over = true;
+            self.quiet = self.quiet.max(until);
         }
     }
 
@@ -77,6 +103,10 @@ impl Collector {
     pub(crate) fn begin(&mut self, transaction: Transaction) -> Result<(), Error> {
         match self.place {
             Place::Outside => {
+                self.arrive(transaction.commit_lsn);
+                if self.over {
+                    return Ok(());
+                }
                 self.place = Place::Announced;
                 self.transaction = transaction;
                 self.copied.passed(&transaction);
@@ -100,6 +130,7 @@ impl Collector {
             }
         }
         self.place = Place::Outside;
+        self.arrive(end);
         self.log.committed(end);
         Ok(())
     }
@@ -107,7 +138,8 @@ impl Collector {
     /// The server has read its log up to `end`. Inside a transaction that says nothing of what is done.
     pub(crate) fn keepalive(&mut self, end: Lsn) {
         if matches!(self.place, Place::Outside) {
-            self.quiet = self.quiet.max(end);
+            self.arrive(end);
+            self.quiet = self.quiet.max(self.until.map_or(end, |until| end.min(until)));
         }
     }
 

@@ -1,7 +1,7 @@
 //! What a snapshot has brought already: the stream begins before it, and brings it again.
 
 use event::{Horizon, Lsn, Transaction};
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 
 /// Until where changes are in the target already. A transaction counts as a whole: a snapshot sees all of it or
 /// nothing.
@@ -12,6 +12,8 @@ pub struct Copied {
     /// Rows of tables that are not in `tables` are as old as the schemas.
     all: bool,
     tables: HashMap<u32, Rows>,
+    /// Of no other table is anything wanted, nor any change of a schema.
+    only: Option<HashSet<u32>>,
     /// No transaction from here on is in a snapshot.
     until: Lsn,
 }
@@ -41,6 +43,21 @@ impl Copied {
         self.tables.insert(oid, Rows::Never);
     }
 
+    /// Everything but the rows of these tables is another stream's.
+    pub fn only(&mut self, oids: impl IntoIterator<Item = u32>) {
+        self.only = Some(oids.into_iter().collect());
+    }
+
+    /// Whether all changes of the table are left out, however late they come.
+    #[must_use]
+    pub fn never_has(&self, oid: u32) -> bool {
+        matches!(self.tables.get(&oid), Some(Rows::Never)) || self.is_of_another(oid)
+    }
+
+    fn is_of_another(&self, oid: u32) -> bool {
+        self.only.as_ref().is_some_and(|only| !only.contains(&oid))
+    }
+
     /// Whether nothing is left out any more from this transaction on, so that nobody has to ask.
     pub(crate) fn passed(&mut self, transaction: &Transaction) {
         if self.until > Lsn::ZERO && transaction.commit_lsn >= self.until {
@@ -53,6 +70,7 @@ impl Copied {
     /// Whether what the transaction does to a table is to be left out.
     pub(crate) fn has_rows(&self, oid: u32, transaction: &Transaction) -> bool {
         match self.tables.get(&oid) {
+            _ if self.is_of_another(oid) => true,
             None => self.all && self.has_schema(transaction),
             Some(Rows::Never) => true,
             Some(Rows::Until(horizon, lsn)) => is_in(horizon, *lsn, transaction),
@@ -61,7 +79,8 @@ impl Copied {
 
     /// Whether what the transaction does to schemas is there already.
     pub(crate) fn has_schema(&self, transaction: &Transaction) -> bool {
-        self.schema.as_ref().is_some_and(|(horizon, lsn)| is_in(horizon, *lsn, transaction))
+        self.only.is_some()
+            || self.schema.as_ref().is_some_and(|(horizon, lsn)| is_in(horizon, *lsn, transaction))
     }
 }
 
@@ -76,6 +95,20 @@ mod tests {
 
     fn transaction(xid: u32, commit_lsn: u64) -> Transaction {
         Transaction { commit_lsn: Lsn(commit_lsn), committed_at: 0, xid }
+    }
+
+    #[test]
+    fn a_stream_of_some_tables_leaves_out_the_others_for_ever() {
+        let mut copied = Copied::default();
+        copied.table(1, "8:10:8".parse().unwrap(), Lsn(100));
+        copied.only([1]);
+        for (xid, at, one) in [(7, 50, true), (8, 90, false), (30, 150, false)] {
+            let transaction = transaction(xid, at);
+            copied.passed(&transaction);
+            assert_eq!(copied.has_rows(1, &transaction), one, "{xid} at {at}");
+            assert!(copied.has_rows(2, &transaction) && copied.has_schema(&transaction));
+        }
+        assert!(copied.never_has(2) && !copied.never_has(1));
     }
 
     #[test]

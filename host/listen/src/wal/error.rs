@@ -329,6 +329,18 @@ pub enum Error {
         /// The tables.
         tables: Vec<TableName>,
     },
+    /// Tables that the publication does not send.
+    #[error("publication `{publication}` does not send {}", tables.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))]
+    #[diagnostic(
+        code(listen::not_published),
+        help("`pgstream table add` has the publication send them; of a partition, name the root")
+    )]
+    NotPublished {
+        /// Its name.
+        publication: String,
+        /// The tables.
+        tables: Vec<TableName>,
+    },
     /// The stream is not what the protocol says.
     #[error("the replication stream is not understood: {reason}")]
     #[diagnostic(
@@ -386,6 +398,7 @@ impl Error {
             | Self::Ahead { .. }
             | Self::NoReplicaIdentity { .. }
             | Self::NoTable { .. }
+            | Self::NotPublished { .. }
             | Self::Protocol { .. }
             | Self::Stream { .. } => false,
         }

@@ -5,6 +5,7 @@
 //! are collected column by column (`collect`) and leave in batches.
 
 mod admin;
+mod beside;
 pub(crate) mod catalog;
 mod collect;
 mod copied;
@@ -28,6 +29,7 @@ mod stream;
 mod tracking;
 
 pub use admin::{Action, DestroyOptions, Outcome, Parts, Subject, destroy, init};
+pub use beside::{Found, find_tables, make_slot, publish, remove_slot, written};
 pub use copied::Copied;
 pub use error::{Error, TableWithoutIdentity};
 pub use history::{Version, document, objects, versions};

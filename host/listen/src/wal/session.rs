@@ -27,6 +27,8 @@ pub(crate) struct Session {
     told_at: Instant,
     /// The server wants to be told at once.
     asked: bool,
+    /// The server is to say how far it has read even where that brings nothing.
+    asks: bool,
 }
 
 /// Why a stream could not be started.
@@ -84,7 +86,16 @@ impl Session {
             .patience
             .map_or(options.status_interval, |patience| options.status_interval.min(patience / 3));
         let told_at = Instant::now();
-        Ok(Self { connection, options, interval, confirmed, told: confirmed, told_at, asked: false })
+        Ok(Self {
+            connection,
+            options,
+            interval,
+            confirmed,
+            told: confirmed,
+            told_at,
+            asked: false,
+            asks: false,
+        })
     }
 
     /// A message that has arrived already.
@@ -111,9 +122,14 @@ impl Session {
         self.confirmed = self.confirmed.max(lsn);
     }
 
+    /// From now on the server is asked again and again how far it is.
+    pub(crate) fn ask(&mut self) {
+        self.asks = true;
+    }
+
     /// When the server should hear from us.
     pub(crate) fn due(&self) -> Instant {
-        match (self.asked, self.confirmed > self.told) {
+        match (self.asked, self.asks || self.confirmed > self.told) {
             (true, _) => self.told_at,
             (false, true) => self.told_at + STATUS_PACE.min(self.interval),
             (false, false) => self.told_at + self.interval,
@@ -122,7 +138,7 @@ impl Session {
 
     /// Tells the server what is confirmed.
     pub(crate) async fn tell(&mut self) -> Result<(), Error> {
-        let confirmed = self.connection.confirm(self.confirmed).await;
+        let confirmed = self.connection.confirm(self.confirmed, self.asks).await;
         confirmed.map_err(|failure| stream_error(&self.options, failure))?;
         (self.told, self.told_at, self.asked) = (self.confirmed, Instant::now(), false);
         Ok(())

@@ -36,6 +36,8 @@ pub struct Source {
     pending: Option<HashSet<u32>>,
     wanted: Wanted,
     copied: Copied,
+    /// Where the stream ends, and no version of a schema is acknowledged: it is beside another one.
+    until: Option<Lsn>,
     progress: Arc<Progress>,
 }
 
@@ -79,6 +81,7 @@ impl Source {
             pending,
             wanted: Box::new(|_| true),
             copied: Copied::default(),
+            until: None,
             progress: Arc::default(),
         })
     }
@@ -159,6 +162,12 @@ impl Source {
         self.copied = copied;
     }
 
+    /// Has the stream end where everything that was committed before `until` is passed on. Another stream tells the source
+    /// what became of its schemas.
+    pub fn end_at(&mut self, until: Lsn) {
+        self.until = Some(until);
+    }
+
     /// How far the stream is; counts from the start of [`Source::stream`] on.
     #[must_use]
     pub fn progress(&self) -> Arc<Progress> {
@@ -221,11 +230,14 @@ impl Source {
         stop: CancellationToken,
     ) -> Result<Summary, Error> {
         let start = start.max(self.confirmed());
-        let session = tokio::select! {
+        let mut session = tokio::select! {
             biased;
             () = stop.cancelled() => return Ok(Summary::at(start)),
             session = self.open(start) => session?,
         };
+        if self.until.is_some() {
+            session.ask();
+        }
         tracing::info!(slot = self.options.slot, %start, "stream started");
         let mut relations = Relations::new(self.catalog);
         for relation in self.relations {
@@ -234,7 +246,8 @@ impl Source {
         let wanted =
             if self.publication.needs_identity() { self.wanted } else { Box::new(|_: &TableName| false) };
         let publication = (!self.publication.all_tables).then(|| self.options.publication.clone());
-        let tracked = self.pending.map(|pending| Tracked { pending, publication, acknowledges: true });
+        let tracked =
+            self.pending.map(|pending| Tracked { pending, publication, acknowledges: self.until.is_none() });
         let parts = crate::wal::stream::Parts {
             acknowledged: self.slot.confirmed.unwrap_or_default(),
             options: self.options,
@@ -244,6 +257,7 @@ impl Source {
             relations,
             wanted,
             copied: self.copied,
+            until: self.until,
             tracked,
             progress: self.progress,
             start,

@@ -55,6 +55,8 @@ pub(crate) struct Parts {
     pub(crate) client: Client,
     pub(crate) relations: Relations,
     pub(crate) copied: Copied,
+    /// Where it ends; `None`: when it is stopped.
+    pub(crate) until: Option<Lsn>,
     pub(crate) wanted: Wanted,
     pub(crate) tracked: Option<Tracked>,
     pub(crate) progress: Arc<Progress>,
@@ -99,7 +101,7 @@ pub(crate) struct Stream {
     last_message: Instant,
     /// Set once a stop was asked for: when it has to be.
     stop_by: Option<Instant>,
-    /// Nothing may be sent any more: something was left out.
+    /// Nothing may be sent any more: something was left out, or all is there.
     ended: bool,
     /// The replication connection works.
     alive: bool,
@@ -132,8 +134,10 @@ impl Stream {
     pub(crate) fn new(parts: Parts) -> Self {
         let now = Instant::now();
         parts.progress.received.store(parts.start.0, Ordering::Relaxed);
+        let mut collector = Collector::new(parts.relations, parts.start, parts.copied);
+        collector.end_at(parts.until);
         Self {
-            collector: Collector::new(parts.relations, parts.start, parts.copied),
+            collector,
             confirmed: Confirmed { receiver: parts.confirmed, open: true },
             options: parts.options,
             server: parts.server,
@@ -248,6 +252,14 @@ impl Stream {
                     self.collector.heartbeat();
                 }
             }
+        }
+        if self.collector.is_over() {
+            self.collector.heartbeat();
+            if !self.collector.is_empty() {
+                self.pass().await?;
+            }
+            self.ended = true;
+            return Ok(());
         }
         if self.collector.is_full() {
             return self.pass().await;

@@ -49,6 +49,9 @@ pub(crate) enum Command {
     Run(Run),
     /// Copy schema and rows as they are now, and end
     Snapshot(Snapshot),
+    /// Copy single tables while the stream goes on
+    #[command(subcommand)]
+    Table(TableCommand),
     /// Show slot, lag and position, and what is wrong
     Status(Status),
     /// Show what changed in the source's schemas, and what they were
@@ -180,6 +183,39 @@ pub(crate) struct SchemaDiff {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+}
+
+/// What to do with tables.
+#[derive(Debug, Subcommand)]
+pub(crate) enum TableCommand {
+    /// Have tables streamed that are not: made on the target where they are missing, and copied
+    Add(TableFlags),
+    /// Copy tables again: their rows on the target go first
+    Resync(TableFlags),
+    /// Copy tables no longer that were asked for; they stay out of the stream
+    Cancel(TableFlags),
+}
+
+/// Which tables, and where.
+#[derive(Debug, Args)]
+pub(crate) struct TableFlags {
+    /// The source
+    #[command(flatten)]
+    pub source: SourceFlags,
+    /// Address of the target
+    #[arg(long, value_name = "URL")]
+    pub target_url: Option<String>,
+    /// The tables (`users`, `app.orders`)
+    #[arg(value_name = "TABLE", required = true)]
+    pub tables: Vec<String>,
+}
+
+impl TableCommand {
+    pub(super) fn flags(&self) -> &TableFlags {
+        match self {
+            Self::Add(flags) | Self::Resync(flags) | Self::Cancel(flags) => flags,
+        }
+    }
 }
 
 impl SchemaCommand {
@@ -322,6 +358,12 @@ impl Cli {
             }
             Command::Status(Status { source, target_url, .. })
             | Command::Destroy(Destroy { source, target_url, .. }) => {
+                give("--postgres-url", SOURCE_URL, source.postgres_url.as_deref());
+                give("--replication-slot", SLOT, source.replication_slot.as_deref());
+                give("--target-url", TARGET_URL, target_url.as_deref());
+            }
+            Command::Table(command) => {
+                let TableFlags { source, target_url, .. } = command.flags();
                 give("--postgres-url", SOURCE_URL, source.postgres_url.as_deref());
                 give("--replication-slot", SLOT, source.replication_slot.as_deref());
                 give("--target-url", TARGET_URL, target_url.as_deref());

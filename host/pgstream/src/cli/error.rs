@@ -16,6 +16,16 @@ pub enum Error {
         /// As it is typed.
         what: String,
     },
+    /// A name that is none.
+    #[error("`{text}` is not the name of a table")]
+    #[diagnostic(
+        code(cli::table_name),
+        help("write `table`, `schema.table`, or `\"Quoted\".\"names\"`; patterns have no place here")
+    )]
+    NoName {
+        /// As it is typed.
+        text: String,
+    },
     /// The configuration.
     #[error(transparent)]
     #[diagnostic(transparent)]
@@ -45,6 +55,7 @@ impl Error {
         use modify::Error::{Problem, Problems};
         match self {
             Self::NotBuilt { .. }
+            | Self::NoName { .. }
             | Self::Config(_)
             | Self::Pipeline(pipeline::Error::Modify(Problem(_) | Problems { .. })) => ExitCode::from(2),
             Self::Source(_) | Self::Target(_) | Self::Pipeline(_) | Self::System(_) => ExitCode::from(1),

@@ -4,7 +4,7 @@
 
 use serde::Serialize;
 use sink::postgres::Progress;
-use sink::postgres::copy::{Entry, State, Status};
+use sink::postgres::copy::{Entry, Phase, State, Status};
 
 /// Columns of a terminal.
 const WIDTH: usize = 80;
@@ -175,7 +175,7 @@ impl LookCopy {
         };
         let entries = &status.entries;
         Self {
-            phase: status.whole.phase.word(),
+            phase: phase(status),
             alive: status.alive,
             tables_done: entries.iter().filter(|entry| entry.state == State::Done).count(),
             rows: entries.iter().map(|entry| entry.rows).sum(),
@@ -187,12 +187,22 @@ impl LookCopy {
     /// One line.
     fn line(&self) -> String {
         let state = match (self.phase, self.alive) {
-            ("done", _) => "done",
+            (phase @ ("done" | "beside the stream"), _) => phase,
             (phase, true) => phase,
             (_, false) => "not complete, nobody is at it",
         };
         let (done, all) = (self.tables_done, self.tables.len());
         format!("{state}: {done} of {all} tables, {} rows, {}", self.rows, size(self.bytes))
+    }
+}
+
+/// Where a copy is as a whole, or that single tables are copied beside the stream.
+fn phase(status: &Status) -> &'static str {
+    let is_waiting = |entry: &Entry| entry.state == State::Waiting;
+    match &status.whole {
+        Some(whole) if whole.phase != Phase::Done => whole.phase.word(),
+        _ if status.entries.iter().any(is_waiting) => "beside the stream",
+        _ => Phase::Done.word(),
     }
 }
 

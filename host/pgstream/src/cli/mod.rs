@@ -9,6 +9,7 @@ mod look;
 mod run;
 mod schema;
 mod status;
+mod table;
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -81,6 +82,10 @@ fn execute(cli: &Cli, input: &Input, logging: &mut Logging) -> Result<ExitCode, 
         Command::Schema(command) => {
             let (source, _) = started(input.ends()?, logging);
             runtime()?.block_on(schema::schema(&source.wal, command))
+        }
+        Command::Table(command) => {
+            let (source, target) = started(input.both_ends()?, logging);
+            runtime()?.block_on(table::table(&source.wal, &target, command))
         }
         Command::Status(status) => {
             let (source, target) = started(input.ends()?, logging);

@@ -7,6 +7,7 @@ use checkpoint::Slot;
 use event::Lsn;
 use listen::wal::{Options, SourceStatus, Tracking};
 use miette::Diagnostic;
+use postgres::Url;
 use sink::postgres::Progress;
 use sink::postgres::copy::{self, Phase, State};
 
@@ -72,7 +73,7 @@ async fn look(source: &Source, target: Option<&Target>) -> Look {
         }
         let slot = if mode == Mode::Snapshot { "" } else { &source.slot };
         if reachable {
-            match copy::status(&url, system_id, slot).await {
+            match copies(&url, system_id, slot, &source.beside().slot).await {
                 Ok(status) => copy = status,
                 Err(error) => problems.push(problem(&error)),
             }
@@ -160,6 +161,25 @@ fn source_problems(options: &Options, found: &SourceStatus, copies: bool, proble
     }
 }
 
+/// What the ledger of a slot says; of tables that wait to be copied beside the stream, what the copy's own says.
+async fn copies(
+    url: &Url,
+    system_id: &str,
+    slot: &str,
+    beside: &str,
+) -> Result<Option<copy::Status>, copy::Error> {
+    let Some(mut status) = copy::status(url, system_id, slot).await? else { return Ok(None) };
+    if status.entries.iter().any(|entry| entry.state == State::Waiting)
+        && let Some(copying) = copy::status(url, system_id, beside).await?
+    {
+        for entry in status.entries.iter_mut().filter(|entry| entry.state == State::Waiting) {
+            let Some(of) = copying.entries.iter().find(|of| of.oid == entry.oid) else { continue };
+            (entry.rows, entry.bytes, entry.total_bytes) = (of.rows, of.bytes, of.total_bytes);
+        }
+    }
+    Ok(Some(status))
+}
+
 /// Tables that could not be copied, and a copy that nobody goes on with.
 fn copy_problems(copy: &copy::Status, problems: &mut Vec<LookProblem>) {
     let failed = copy.entries.iter().filter(|entry| entry.state == State::Failed);
@@ -171,7 +191,7 @@ fn copy_problems(copy: &copy::Status, problems: &mut Vec<LookProblem>) {
         .collect();
     if !failed.is_empty() {
         problems.push(problem(&Failure::Tables { failed }));
-    } else if copy.whole.phase != Phase::Done && !copy.alive {
+    } else if !copy.alive && copy.whole.as_ref().is_some_and(|whole| whole.phase != Phase::Done) {
         problems.push(problem(&Failure::Incomplete));
     }
 }

@@ -97,6 +97,18 @@ impl Input {
         })
     }
 
+    /// Source and target, both of which must be there.
+    ///
+    /// # Errors
+    /// Every mistake.
+    pub fn both_ends(&self) -> Result<Loaded<(Source, Target)>, Error> {
+        let Loaded { ready, logging, warnings } = self.read(true)?;
+        let (Some(source), Some(target)) = (ready.source, ready.target) else {
+            return Err(Error::Invalid { problems: Vec::new() });
+        };
+        Ok(Loaded { ready: (source, target), logging, warnings })
+    }
+
     fn read(&self, target_required: bool) -> Result<Loaded<Parts>, Error> {
         let mut report = Report::default();
         let tree = self.tree(&mut report)?;

@@ -4,11 +4,13 @@
 //! stay as they are, the others are copied again as of a new moment. The stream leaves out, for each table, what its
 //! moment saw, so that nothing comes twice and nothing is missed.
 
+mod beside;
 mod modifier;
 mod progress;
 mod rows;
 mod schema;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -19,6 +21,7 @@ use listen::wal::{Copied, Source};
 use modify::{Chain, Route};
 use sink::postgres::copy::{self, Archive, Entry, Ledger, Phase, State, Status, Whole, set_sequence};
 
+pub(crate) use self::beside::{Beside, Standing};
 use self::modifier::Modifier;
 use self::schema::Schema;
 use crate::config::{Mode, Ready, What};
@@ -260,33 +263,50 @@ impl Copy<'_> {
     }
 }
 
-/// What the ledger of a slot says to its stream: since when it must have everything, and what it leaves out; `None`
-/// where nothing was copied.
-///
-/// # Errors
-/// [`Error::Incomplete`] while tables are not copied.
-pub(crate) async fn copied(ready: &Ready, system_id: &str) -> Result<Option<(Lsn, Copied)>, Error> {
-    let mut copied = Copied::default();
-    let slot = &ready.source.wal.slot;
-    let Some(status) = copy::status(&ready.target.postgres.url, system_id, slot).await? else {
-        return Ok(None);
-    };
-    let Status { whole, entries, .. } = status;
-    if whole.phase != Phase::Done {
-        return Err(Error::Incomplete);
-    }
-    let since = whole.lsn;
-    // A stream that goes on beside the copy of some tables has to follow what became of the others.
-    if whole.fresh {
-        copied.schemas(whole.horizon, since, whole.with_schema);
-    }
-    for Entry { oid, state, horizon, lsn, .. } in entries {
-        match state {
-            State::Done => copied.table(oid, horizon, lsn),
-            State::Waiting | State::Copying | State::Failed | State::Gone => copied.leave_out(oid),
+/// What copies have brought before a stream, or bring beside it.
+#[derive(Debug, Default)]
+pub(crate) struct Before {
+    /// Since when the stream must have everything; `None`: from wherever it begins.
+    pub(crate) since: Option<Lsn>,
+    /// What the stream leaves out.
+    pub(crate) copied: Copied,
+    /// Tables that wait to be copied beside it.
+    pub(crate) waiting: HashSet<u32>,
+}
+
+impl Before {
+    /// As the ledger of the slot says.
+    ///
+    /// # Errors
+    /// [`Error::Incomplete`] while the initial copy goes on.
+    pub(crate) async fn of(ready: &Ready, system_id: &str) -> Result<Self, Error> {
+        let mut before = Self::default();
+        let slot = &ready.source.wal.slot;
+        let Some(status) = copy::status(&ready.target.postgres.url, system_id, slot).await? else {
+            return Ok(before);
+        };
+        let Status { whole, entries, .. } = status;
+        if let Some(whole) = whole {
+            if whole.phase != Phase::Done {
+                return Err(Error::Incomplete);
+            }
+            before.since = Some(whole.lsn);
+            // A stream that goes on beside the copy of some tables has to follow what became of the others.
+            if whole.fresh {
+                before.copied.schemas(whole.horizon, whole.lsn, whole.with_schema);
+            }
         }
+        for Entry { oid, state, horizon, lsn, .. } in entries {
+            match state {
+                State::Done => before.copied.table(oid, horizon, lsn),
+                State::Waiting | State::Copying | State::Failed | State::Gone => before.copied.leave_out(oid),
+            }
+            if state == State::Waiting {
+                before.waiting.insert(oid);
+            }
+        }
+        Ok(before)
     }
-    Ok(Some((since, copied)))
 }
 
 /// A table and why it was not copied.

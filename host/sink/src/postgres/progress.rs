@@ -15,7 +15,7 @@ use super::{Error, copy};
 /// The name that `pg_stat_activity` shows.
 pub(super) const APPLICATION: &str = "pgstream";
 
-const PROGRESS: &str = "pgstream.progress";
+pub(super) const PROGRESS: &str = "pgstream.progress";
 
 const CREATE: &str = "
 CREATE TABLE IF NOT EXISTS pgstream.progress (

@@ -1,5 +1,6 @@
 //! The stage: takes batches until the stream ends, applies them, confirms what is durable.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -7,9 +8,11 @@ use ::postgres::{Client, Url, connect, describe};
 use buffer::{Budget, Flush, Held, Unit, fill_unit};
 use checkpoint::{Confirmer, Slot};
 use event::{Lsn, Relation, SchemaEntry};
+use schema::Change;
 use tokio::sync::{mpsc, watch};
 
 use super::apply::Session;
+use super::copy::asked;
 use super::counters::{Notice, Summary};
 use super::define::Ddl;
 use super::progress::{self, APPLICATION, Mover, Progress};
@@ -93,6 +96,8 @@ pub struct Writer {
     /// When the progress row was last written.
     stored: Instant,
     budget: Option<Budget>,
+    /// Oids of tables that are copied meanwhile: such a copy begins anew when the table changes.
+    watched: HashSet<u32>,
 }
 
 /// What the stream brought.
@@ -127,12 +132,18 @@ impl Writer {
             entries: Vec::new(),
             stored: now,
             budget: None,
+            watched: HashSet::new(),
         })
     }
 
     /// Has the progress row tell what of this budget is used.
     pub fn tell_usage_of(&mut self, budget: Budget) {
         self.budget = Some(budget);
+    }
+
+    /// These tables are copied meanwhile.
+    pub fn watch(&mut self, oids: HashSet<u32>) {
+        self.watched = oids;
     }
 
     /// What the target says about this slot: the row of this system, else the last one of another.
@@ -248,6 +259,7 @@ impl Writer {
         }
         let entries = std::mem::take(&mut self.entries);
         let tally = self.session.define(&entries, &self.options.ddl).await?;
+        self.begin_anew(&entries).await?;
         tracing::info!(
             schema = entries.iter().map(|entry| entry.schema.as_str()).collect::<Vec<_>>().join(", "),
             version = entries.iter().map(|entry| entry.version).max(),
@@ -257,6 +269,23 @@ impl Writer {
             already = tally.already,
             "schema changed"
         );
+        Ok(())
+    }
+
+    /// Tells the copies of tables that these entries change.
+    async fn begin_anew(&self, entries: &[SchemaEntry]) -> Result<(), Error> {
+        if self.watched.is_empty() {
+            return Ok(());
+        }
+        let mut changed = Vec::new();
+        for entry in entries {
+            changed.extend(Change::of_entry(entry)?.into_iter().map(|change| change.oid.0));
+        }
+        changed.retain(|oid| self.watched.contains(oid));
+        if !changed.is_empty() {
+            let Slot { system_id, name, .. } = &self.source;
+            asked::begin_anew(&self.session.client, system_id, name, &changed).await?;
+        }
         Ok(())
     }
 

@@ -11,5 +11,6 @@ mod schema;
 mod schema_copy;
 mod shutdown;
 mod snapshot;
+mod tables;
 mod types;
 mod values;

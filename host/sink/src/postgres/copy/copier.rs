@@ -42,6 +42,8 @@ pub struct Copier {
     system_id: String,
     slot: String,
     epoch: i64,
+    /// Triggers and foreign keys are off.
+    replica: bool,
     open: Option<(Range, Pin<Box<CopyInSink<Bytes>>>)>,
     sent: u64,
 }
@@ -59,19 +61,17 @@ impl Copier {
     /// A target that cannot be reached.
     pub async fn connect(url: &Url, ledger: &Ledger, disable_triggers: bool) -> Result<Self, Error> {
         let client = connect(url, APPLICATION, &SETTINGS).await?;
-        if disable_triggers {
-            become_replica(&client).await?;
-        }
+        let replica = disable_triggers && become_replica(&client).await?;
         let (system_id, slot, epoch) = (ledger.system_id.clone(), ledger.slot.clone(), ledger.epoch);
-        Ok(Self { client, system_id, slot, epoch, open: None, sent: 0 })
+        Ok(Self { client, system_id, slot, epoch, replica, open: None, sent: 0 })
     }
 
     /// Takes all rows out of a table: those of a copy that did not end, or those that were told to go.
     ///
     /// # Errors
-    /// A target that does not answer, or a role that may not.
+    /// A target that does not answer, a role that may not, and [`Error::Referenced`].
     pub async fn empty(&mut self, table: &TableName) -> Result<(), Error> {
-        target::empty(&self.client, table).await
+        target::empty(&self.client, table, self.replica).await
     }
 
     /// Begins a range.

@@ -9,11 +9,11 @@ use event::{Horizon, Lsn, TableName};
 use super::Error;
 use crate::postgres::progress::{self, APPLICATION};
 
-const SNAPSHOTS: &str = "pgstream.snapshots";
+pub(super) const SNAPSHOTS: &str = "pgstream.snapshots";
 /// The tables of the ledger.
 pub(in crate::postgres) const LEDGER: [&str; 2] = [SNAPSHOTS, "pgstream.snapshot_tables"];
 
-const CREATE: &str = "
+pub(super) const CREATE: &str = "
 CREATE TABLE IF NOT EXISTS pgstream.snapshots (
     system_id text NOT NULL,
     slot      text NOT NULL,
@@ -215,7 +215,9 @@ impl Ledger {
     /// # Errors
     /// A target that does not answer.
     pub async fn begin(&self, whole: &Whole, archive: Option<&Archive>) -> Result<(), Error> {
-        const FORGET: &str = "DELETE FROM pgstream.snapshot_tables WHERE system_id = $1 AND slot = $2";
+        // Not what was asked for beside the stream, which has no moment yet.
+        const FORGET: &str = "DELETE FROM pgstream.snapshot_tables \
+            WHERE system_id = $1 AND slot = $2 AND NOT (state = 'waiting' AND lsn = '0/0')";
         const BEGIN: &str = "INSERT INTO pgstream.snapshots AS s (system_id, slot, phase, horizon, lsn, chain, archive, kept_back, all_ours, fresh) \
             VALUES ($1, $2, $3, $4, $5::text::pg_lsn, $6, $7, $8, $9, $10) \
             ON CONFLICT (system_id, slot) DO UPDATE SET phase = EXCLUDED.phase, horizon = EXCLUDED.horizon, \
@@ -371,7 +373,7 @@ fn moment(horizon: &str, lsn: &str) -> Result<(Horizon, Lsn), Error> {
     Ok((horizon, lsn.parse().map_err(|_| unreadable(lsn))?))
 }
 
-async fn whole(client: &Client, system_id: &str, slot: &str) -> Result<Option<Whole>, Error> {
+pub(super) async fn whole(client: &Client, system_id: &str, slot: &str) -> Result<Option<Whole>, Error> {
     const WHOLE: &str = "SELECT phase, horizon, lsn::text, chain, fresh, kept_back IS NOT NULL FROM pgstream.snapshots WHERE system_id = $1 AND slot = $2";
     let fault = Error::statement("read the ledger of snapshots");
     let Some(row) = client.query_opt(WHOLE, &[&system_id, &slot]).await.map_err(fault)? else {
@@ -408,8 +410,8 @@ async fn entries(client: &Client, system_id: &str, slot: &str) -> Result<Vec<Ent
 /// What a target knows of a snapshot.
 #[derive(Clone, Debug)]
 pub struct Status {
-    /// The snapshot as a whole.
-    pub whole: Whole,
+    /// The snapshot as a whole; `None` where only single tables were copied, beside a stream.
+    pub whole: Option<Whole>,
     /// Its tables, the largest first.
     pub entries: Vec<Entry>,
     /// A process is at it.
@@ -428,8 +430,12 @@ pub async fn status(url: &Url, system_id: &str, slot: &str) -> Result<Option<Sta
     if !progress::exists(&client, SNAPSHOTS).await? {
         return Ok(None);
     }
-    let Some(whole) = whole(&client, system_id, slot).await? else { return Ok(None) };
+    let whole = whole(&client, system_id, slot).await?;
+    let entries = entries(&client, system_id, slot).await?;
+    if whole.is_none() && entries.is_empty() {
+        return Ok(None);
+    }
     let alive = client.query_one(ALIVE, &[&system_id, &slot]).await;
     let alive = alive.map_err(Error::statement("look who is at the snapshot"))?.get(0);
-    Ok(Some(Status { whole, entries: entries(&client, system_id, slot).await?, alive }))
+    Ok(Some(Status { whole, entries, alive }))
 }

@@ -3,11 +3,13 @@
 //! The [`Ledger`] says which tables there are, how far each is, and as of which moment; [`Copier`]s write at the same
 //! time, each a range. What was committed is in the target and in the ledger, what was not is in neither.
 
+pub(super) mod asked;
 mod copier;
 mod error;
 mod ledger;
 mod target;
 
+pub use asked::{Asked, Wanted, ask, give_up};
 pub use copier::{Copier, Range};
 pub use error::Error;
 pub(super) use ledger::LEDGER;

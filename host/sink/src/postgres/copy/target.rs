@@ -96,13 +96,27 @@ async fn only(client: &Client, table: &TableName) -> Result<String, Error> {
     Ok(format!("{only}{}", quoted(table)))
 }
 
-/// Takes all rows out of a table.
-pub(super) async fn empty(client: &Client, table: &TableName) -> Result<(), Error> {
+/// Whether rows of other tables go, or change, with those of this one.
+async fn takes_others_along(client: &Client, table: &TableName) -> Result<bool, Error> {
+    let sql = format!(
+        "SELECT EXISTS (SELECT FROM pg_constraint WHERE confrelid = {}::regclass AND contype = 'f' \
+                        AND confdeltype IN ('c', 'n', 'd') AND conrelid <> confrelid)",
+        literal(&quoted(table))
+    );
+    let row = client.query_one(&sql, &[]).await.map_err(Error::statement("look at a table of the target"))?;
+    Ok(row.get(0))
+}
+
+/// Takes all rows out of a table. `replica`: foreign keys are off in this session.
+pub(super) async fn empty(client: &Client, table: &TableName, replica: bool) -> Result<(), Error> {
     let only = only(client, table).await?;
     let Err(error) = client.batch_execute(&format!("TRUNCATE {only}")).await else { return Ok(()) };
     // Referenced by a foreign key, or not ours to truncate.
     let other_way = error.code().is_some_and(|code| matches!(code.code(), "0A000" | "42501"));
     if other_way {
+        if !replica && takes_others_along(client, table).await? {
+            return Err(Error::Referenced { table: table.clone() });
+        }
         let delete = client.batch_execute(&format!("DELETE FROM {only}")).await;
         return delete.map_err(Error::statement("empty a table of the target"));
     }

@@ -1,0 +1,128 @@
+//! A second stream beside the first, for tables that are copied while the first goes on: its slot, and the tables.
+
+use event::{Lsn, TableName};
+use postgres::table as quoted;
+
+use crate::wal::{Error, Options, catalog, publication, role, server, slot};
+
+impl Options {
+    /// Of the stream beside that of these options, which reads a slot of its own.
+    #[must_use]
+    pub fn beside(&self) -> Self {
+        const OF_TABLES: &str = "_tables";
+        // The name of a slot is ASCII.
+        let room = 63 - OF_TABLES.len();
+        let name = self.slot.get(..room.min(self.slot.len())).unwrap_or(&self.slot);
+        Self { slot: format!("{name}{OF_TABLES}"), ..self.clone() }
+    }
+}
+
+/// Makes the slot of such a stream. One that an earlier process left goes before.
+///
+/// # Errors
+/// [`Error::NoFreeSlot`], [`Error::SlotActive`], a server that does not answer.
+pub async fn make_slot(options: &Options) -> Result<(), Error> {
+    remove_slot(options).await?;
+    let client = server::connect(options).await?;
+    slot::create(&client, &options.slot).await
+}
+
+/// Removes it. False if it was not there.
+///
+/// # Errors
+/// [`Error::SlotActive`], a server that does not answer.
+pub async fn remove_slot(options: &Options) -> Result<bool, Error> {
+    let client = server::connect(options).await?;
+    let server = server::describe(&client).await?;
+    let Some(found) = slot::find(&client, &server, &options.slot).await? else { return Ok(false) };
+    // One that is lost has to go too.
+    if found.active_pid.is_some() {
+        slot::ready(&client, &server, options).await?;
+    }
+    slot::drop(&client, &options.slot).await?;
+    Ok(true)
+}
+
+/// Where the source's log ends now.
+///
+/// # Errors
+/// A server that does not answer.
+pub async fn written(options: &Options) -> Result<Lsn, Error> {
+    server::written(&server::connect(options).await?).await
+}
+
+/// A table of the source.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// Its name.
+    pub table: TableName,
+    /// Its oid.
+    pub oid: u32,
+    /// The publication sends it.
+    pub is_published: bool,
+}
+
+/// Looks tables up.
+///
+/// # Errors
+/// [`Error::NoTable`] with those that are not there, [`Error::NoPublication`], a server that does not answer.
+pub async fn find_tables(options: &Options, tables: &[TableName]) -> Result<Vec<Found>, Error> {
+    const OID: &str = "SELECT to_regclass($1)::oid";
+    let client = server::connect(options).await?;
+    let server = server::describe(&client).await?;
+    publication::require(&client, options).await?;
+    let missing = catalog::missing_tables(&client, tables, "rp").await?;
+    if !missing.is_empty() {
+        return Err(Error::NoTable { tables: missing });
+    }
+    let published = catalog::published(&client, &server, &options.publication).await?;
+    let mut found = Vec::new();
+    for table in tables {
+        let row = client.query_one(OID, &[&quoted(table)]).await;
+        let oid: Option<u32> = row.map_err(Error::statement("look for a table"))?.get(0);
+        let oid = oid.ok_or_else(|| Error::NoTable { tables: vec![table.clone()] })?;
+        let is_published = published.iter().any(|(published, _)| *published == oid);
+        found.push(Found { table: table.clone(), oid, is_published });
+    }
+    Ok(found)
+}
+
+/// Has the publication send a table.
+///
+/// # Errors
+/// [`Error::NoPublicationRight`], [`Error::NoReplicaIdentity`], a server that does not answer.
+pub async fn publish(options: &Options, table: &TableName) -> Result<(), Error> {
+    let client = server::connect(options).await?;
+    let tables = std::slice::from_ref(table);
+    let without =
+        catalog::tables_without_identity(&client, tables, options.publish_via_partition_root).await?;
+    if !without.is_empty() {
+        return Err(Error::NoReplicaIdentity { tables: without });
+    }
+    let sql =
+        format!("ALTER PUBLICATION {} ADD TABLE {}", postgres::ident(&options.publication), quoted(table));
+    let Err(error) = client.batch_execute(&sql).await else { return Ok(()) };
+    if role::lacks_right(&error) {
+        return Err(Error::NoPublicationRight {
+            role: role::name(&client).await?,
+            publication: options.publication.clone(),
+            reason: postgres::describe(&error),
+            sql,
+        });
+    }
+    Err(Error::statement("add a table to the publication")(error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_slot_beside_has_a_name_that_postgres_takes() {
+        let url = postgres::Url::parse("postgres://u@localhost/shop").unwrap();
+        for slot in ["s".to_owned(), "x".repeat(63)] {
+            let options = Options::named(url.clone(), slot.clone(), "p".to_owned()).beside();
+            assert!(options.check().is_ok() && options.slot != slot, "{}", options.slot);
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! Tables that are copied while the stream goes on: who asked for it, and how they come back into the stream.
+//!
+//! An entry that waits in the stream's ledger is left out by the stream. The copy has a ledger and a progress row of its
+//! own, under the name of its slot. When it has arrived where the stream stands still, one transaction makes the entry
+//! `done` as of that position, unless the stream has changed the table since the copy began: then its epoch is another.
+
+use ::postgres::{Client, Url, connect};
+use event::{Horizon, Lsn, TableName};
+
+use super::ledger::{CREATE, Phase, SNAPSHOTS, State, whole};
+use super::{Error, LEDGER};
+use crate::postgres::progress::{self, APPLICATION};
+
+/// A table that waits for its copy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    /// Its oid on the source.
+    pub oid: u32,
+    /// Its name when it was asked for.
+    pub table: TableName,
+    /// Changes with each change of the table's schema, and when it is asked for again.
+    pub epoch: i64,
+}
+
+const NOTE: &str = "note that a table is to be copied";
+const READ: &str = "read which tables are to be copied";
+
+async fn open(url: &Url) -> Result<Client, Error> {
+    let client = connect(url, APPLICATION, &[("idle_session_timeout", "0")]).await?;
+    progress::create(&client, SNAPSHOTS, CREATE).await?;
+    Ok(client)
+}
+
+/// Notes that tables are to be copied beside the stream of a slot. What they have on the target will go.
+///
+/// # Errors
+/// A target that cannot be reached or written, and [`Error::Initial`].
+pub async fn ask(url: &Url, system_id: &str, slot: &str, tables: &[(u32, TableName)]) -> Result<(), Error> {
+    const ASK: &str = "INSERT INTO pgstream.snapshot_tables AS t \
+            (system_id, slot, oid, schema_name, table_name, state, horizon, lsn, epoch, ours, ranges, total_bytes) \
+        VALUES ($1, $2, $3, $4, $5, 'waiting', $6, '0/0', 1, true, 0, 0) \
+        ON CONFLICT (system_id, slot, oid) DO UPDATE SET schema_name = EXCLUDED.schema_name, \
+            table_name = EXCLUDED.table_name, state = 'waiting', epoch = t.epoch + 1, ours = true, ranges_done = 0, \
+            rows = 0, bytes = 0, reason = NULL, ended_at = NULL";
+    let client = open(url).await?;
+    if whole(&client, system_id, slot).await?.is_some_and(|whole| whole.phase != Phase::Done) {
+        return Err(Error::Initial { slot: slot.to_owned() });
+    }
+    let horizon = Horizon::of_all().to_string();
+    for (oid, TableName { schema, name }) in tables {
+        let asked = client.execute(ASK, &[&system_id, &slot, oid, schema, name, &horizon]).await;
+        asked.map_err(Error::statement(NOTE))?;
+    }
+    Ok(())
+}
+
+/// Has tables wait no longer: they stay out of the stream until they are asked for again. How many of them waited.
+///
+/// # Errors
+/// A target that cannot be reached or written.
+pub async fn give_up(
+    url: &Url,
+    system_id: &str,
+    slot: &str,
+    oids: &[u32],
+    reason: &str,
+) -> Result<u64, Error> {
+    const GIVE_UP: &str = "UPDATE pgstream.snapshot_tables SET state = 'failed', reason = $4, epoch = epoch + 1, ended_at = now() \
+        WHERE system_id = $1 AND slot = $2 AND oid = ANY ($3) AND state = 'waiting'";
+    let given_up = open(url).await?.execute(GIVE_UP, &[&system_id, &slot, &oids, &reason]).await;
+    given_up.map_err(Error::statement(NOTE))
+}
+
+/// A session that looks after such tables of a slot's stream.
+#[derive(Debug)]
+pub struct Asked {
+    client: Client,
+    system_id: String,
+    slot: String,
+}
+
+impl Asked {
+    /// Opens the session.
+    ///
+    /// # Errors
+    /// A target that cannot be reached or written.
+    pub async fn open(url: &Url, system_id: &str, slot: &str) -> Result<Self, Error> {
+        let client = open(url).await?;
+        Ok(Self { client, system_id: system_id.to_owned(), slot: slot.to_owned() })
+    }
+
+    /// The tables that wait.
+    ///
+    /// # Errors
+    /// A target that does not answer.
+    pub async fn waiting(&self) -> Result<Vec<Wanted>, Error> {
+        const WAITING: &str = "SELECT oid, schema_name, table_name, epoch FROM pgstream.snapshot_tables \
+            WHERE system_id = $1 AND slot = $2 AND state = 'waiting' ORDER BY oid";
+        let rows = self.client.query(WAITING, &[&self.system_id, &self.slot]).await;
+        let wanted = |row: &tokio_postgres::Row| Wanted {
+            oid: row.get(0),
+            table: TableName::new(row.get::<_, String>(1), row.get::<_, String>(2)),
+            epoch: row.get(3),
+        };
+        Ok(rows.map_err(Error::statement(READ))?.iter().map(wanted).collect())
+    }
+
+    /// Up to where the target has what a slot's stream brought.
+    ///
+    /// # Errors
+    /// A target that does not answer.
+    pub async fn applied(&self, slot: &str) -> Result<Lsn, Error> {
+        let progress = progress::of(&self.client, &self.system_id, slot).await?;
+        Ok(progress.map(|progress| progress.lsn).unwrap_or_default())
+    }
+
+    /// A table could not be copied, or is gone; nothing if it was asked for again since.
+    ///
+    /// # Errors
+    /// A target that does not answer.
+    pub async fn settle(&self, wanted: &Wanted, state: State, reason: Option<&str>) -> Result<(), Error> {
+        const SETTLE: &str = "UPDATE pgstream.snapshot_tables SET state = $5, reason = $6, ended_at = now() \
+            WHERE system_id = $1 AND slot = $2 AND oid = $3 AND epoch = $4 AND state = 'waiting'";
+        let Self { client, system_id, slot } = self;
+        let (oid, epoch, word) = (wanted.oid, wanted.epoch, state.word());
+        let settled = client.execute(SETTLE, &[system_id, slot, &oid, &epoch, &word, &reason]).await;
+        settled.map(|_| ()).map_err(Error::statement(NOTE))
+    }
+
+    /// From `lsn` on these tables are the stream's again: the copy under the name `beside` has all that was committed before
+    /// it, and nothing else. The answer are those that are what they were when the copy began; nothing is done for others.
+    ///
+    /// # Errors
+    /// A target that does not answer.
+    pub async fn hand_over(&self, tables: &[Wanted], beside: &str, lsn: Lsn) -> Result<Vec<u32>, Error> {
+        const HAND_OVER: &str = "UPDATE pgstream.snapshot_tables AS t \
+            SET state = 'done', horizon = $6, lsn = $7::text::pg_lsn, ended_at = now(), \
+                schema_name = c.schema_name, table_name = c.table_name, rows = c.rows, bytes = c.bytes, \
+                total_bytes = c.total_bytes \
+            FROM unnest($3::oid[], $4::int8[]) AS w (oid, epoch), pgstream.snapshot_tables AS c \
+            WHERE t.system_id = $1 AND t.slot = $2 AND t.oid = w.oid AND t.epoch = w.epoch AND t.state = 'waiting' \
+              AND c.system_id = $1 AND c.slot = $5 AND c.oid = w.oid AND c.state = 'done' RETURNING t.oid";
+        let Self { client, system_id, slot } = self;
+        let oids: Vec<u32> = tables.iter().map(|wanted| wanted.oid).collect();
+        let epochs: Vec<i64> = tables.iter().map(|wanted| wanted.epoch).collect();
+        let (horizon, at) = (Horizon::of_all().to_string(), lsn.to_string());
+        fault::here!("tables-handing-over");
+        let rows = client.query(HAND_OVER, &[system_id, slot, &oids, &epochs, &beside, &horizon, &at]).await;
+        let rows = rows.map_err(Error::statement("hand tables over to the stream"))?;
+        fault::here!("tables-handed-over");
+        Ok(rows.iter().map(|row| row.get(0)).collect())
+    }
+
+    /// Removes what a copy has left on the target beside rows.
+    ///
+    /// # Errors
+    /// A target that does not answer.
+    pub async fn forget(&self, beside: &str) -> Result<(), Error> {
+        for table in LEDGER.into_iter().chain([progress::PROGRESS]) {
+            let sql = format!("DELETE FROM {table} WHERE system_id = $1 AND slot = $2");
+            let gone = self.client.execute(&sql, &[&self.system_id, &beside]).await;
+            gone.map_err(Error::statement("forget the copy of single tables"))?;
+        }
+        Ok(())
+    }
+}
+
+/// Has the copies of these tables begin anew, in the transaction that changes their schema: what they bring may have
+/// been read before the change.
+pub(in crate::postgres) async fn begin_anew(
+    client: &Client,
+    system_id: &str,
+    slot: &str,
+    oids: &[u32],
+) -> Result<(), ::postgres::Error> {
+    const ANEW: &str = "UPDATE pgstream.snapshot_tables SET epoch = epoch + 1 \
+        WHERE system_id = $1 AND slot = $2 AND oid = ANY ($3) AND state = 'waiting'";
+    let anew = client.execute(ANEW, &[&system_id, &slot, &oids]).await;
+    anew.map(|_| ()).map_err(|error| ::postgres::Error::statement("have a table's copy begin anew", &error))
+}
