@@ -60,6 +60,8 @@ pub struct Found {
     pub oid: u32,
     /// The publication sends it.
     pub is_published: bool,
+    /// It does not, and could: it is no part of another table.
+    pub may_be_published: bool,
 }
 
 /// Looks tables up.
@@ -67,10 +69,10 @@ pub struct Found {
 /// # Errors
 /// [`Error::NoTable`] with those that are not there, [`Error::NoPublication`], a server that does not answer.
 pub async fn find_tables(options: &Options, tables: &[TableName]) -> Result<Vec<Found>, Error> {
-    const OID: &str = "SELECT to_regclass($1)::oid";
+    const LOOK: &str = "SELECT oid, relispartition FROM pg_class WHERE oid = to_regclass($1)";
     let client = server::connect(options).await?;
     let server = server::describe(&client).await?;
-    publication::require(&client, options).await?;
+    let publication = publication::require(&client, options).await?;
     let missing = catalog::missing_tables(&client, tables, "rp").await?;
     if !missing.is_empty() {
         return Err(Error::NoTable { tables: missing });
@@ -78,39 +80,55 @@ pub async fn find_tables(options: &Options, tables: &[TableName]) -> Result<Vec<
     let published = catalog::published(&client, &server, &options.publication).await?;
     let mut found = Vec::new();
     for table in tables {
-        let row = client.query_one(OID, &[&quoted(table)]).await;
-        let oid: Option<u32> = row.map_err(Error::statement("look for a table"))?.get(0);
-        let oid = oid.ok_or_else(|| Error::NoTable { tables: vec![table.clone()] })?;
+        let row =
+            client.query_opt(LOOK, &[&quoted(table)]).await.map_err(Error::statement("look for a table"))?;
+        let row = row.ok_or_else(|| Error::NoTable { tables: vec![table.clone()] })?;
+        let (oid, is_part) = (row.get(0), row.get::<_, bool>(1));
         let is_published = published.iter().any(|(published, _)| *published == oid);
-        found.push(Found { table: table.clone(), oid, is_published });
+        let may_be_published = !is_published && !publication.all_tables && !is_part;
+        found.push(Found { table: table.clone(), oid, is_published, may_be_published });
     }
     Ok(found)
 }
 
-/// Has the publication send a table.
+/// Has the publication send these tables, as far as it does not and they are there; `is_trial`: only finds out whether that could
+/// be done. Which it did not send.
 ///
 /// # Errors
 /// [`Error::NoPublicationRight`], [`Error::NoReplicaIdentity`], a server that does not answer.
-pub async fn publish(options: &Options, table: &TableName) -> Result<(), Error> {
+pub async fn publish(options: &Options, oids: &[u32], is_trial: bool) -> Result<Vec<TableName>, Error> {
+    const NAMES: &str = "SELECT n.nspname::text, c.relname::text FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace \
+        WHERE c.oid = ANY ($1)";
     let client = server::connect(options).await?;
-    let tables = std::slice::from_ref(table);
+    let server = server::describe(&client).await?;
+    let published = catalog::published(&client, &server, &options.publication).await?;
+    let unpublished: Vec<u32> =
+        oids.iter().copied().filter(|oid| !published.iter().any(|(published, _)| published == oid)).collect();
+    let rows = client.query(NAMES, &[&unpublished]).await.map_err(Error::statement("look for tables"))?;
+    let tables: Vec<TableName> =
+        rows.iter().map(|row| TableName::new(row.get::<_, String>(0), row.get::<_, String>(1))).collect();
+    if tables.is_empty() {
+        return Ok(tables);
+    }
     let without =
-        catalog::tables_without_identity(&client, tables, options.publish_via_partition_root).await?;
+        catalog::tables_without_identity(&client, &tables, options.publish_via_partition_root).await?;
     if !without.is_empty() {
         return Err(Error::NoReplicaIdentity { tables: without });
     }
+    let names: Vec<String> = tables.iter().map(quoted).collect();
     let sql =
-        format!("ALTER PUBLICATION {} ADD TABLE {}", postgres::ident(&options.publication), quoted(table));
-    let Err(error) = client.batch_execute(&sql).await else { return Ok(()) };
-    if role::lacks_right(&error) {
-        return Err(Error::NoPublicationRight {
+        format!("ALTER PUBLICATION {} ADD TABLE {}", postgres::ident(&options.publication), names.join(", "));
+    let end = if is_trial { "ROLLBACK" } else { "COMMIT" };
+    match client.batch_execute(&format!("BEGIN; {sql}; {end}")).await {
+        Ok(()) => Ok(tables),
+        Err(error) if role::lacks_right(&error) => Err(Error::NoPublicationRight {
             role: role::name(&client).await?,
             publication: options.publication.clone(),
             reason: postgres::describe(&error),
             sql,
-        });
+        }),
+        Err(error) => Err(Error::statement("add tables to the publication")(error)),
     }
-    Err(Error::statement("add a table to the publication")(error))
 }
 
 #[cfg(test)]

@@ -227,7 +227,7 @@ impl Collector {
     }
 
     /// A version of a schema takes effect here, unless it has done so already.
-    pub(crate) fn define(&mut self, entry: SchemaEntry) -> Result<(), Error> {
+    pub(crate) fn define(&mut self, mut entry: SchemaEntry) -> Result<(), Error> {
         if self.log.is_new(&entry) {
             // One that cannot be read is told by the modifiers.
             if !entry.id.is_empty()
@@ -238,6 +238,8 @@ impl Collector {
                         self.relations.tell(table);
                     }
                 }
+                let made = changes.iter().map(|change| change.oid.0);
+                entry.left_out.extend(made.filter(|oid| self.copied.has_made(*oid, &self.transaction)));
             }
             if !self.copied.has_schema(&self.transaction) {
                 self.enter()?;

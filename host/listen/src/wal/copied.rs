@@ -12,6 +12,8 @@ pub struct Copied {
     /// Rows of tables that are not in `tables` are as old as the schemas.
     all: bool,
     tables: HashMap<u32, Rows>,
+    /// Tables that were made as these transactions left them.
+    made: HashMap<u32, (Horizon, Lsn)>,
     /// Of no other table is anything wanted, nor any change of a schema.
     only: Option<HashSet<u32>>,
     /// No transaction from here on is in a snapshot.
@@ -43,6 +45,12 @@ impl Copied {
         self.tables.insert(oid, Rows::Never);
     }
 
+    /// The table of that oid was made on the target by itself.
+    pub fn made(&mut self, oid: u32, horizon: Horizon, lsn: Lsn) {
+        self.until = self.until.max(lsn);
+        self.made.insert(oid, (horizon, lsn));
+    }
+
     /// Everything but the rows of these tables is another stream's.
     pub fn only(&mut self, oids: impl IntoIterator<Item = u32>) {
         self.only = Some(oids.into_iter().collect());
@@ -62,6 +70,7 @@ impl Copied {
     pub(crate) fn passed(&mut self, transaction: &Transaction) {
         if self.until > Lsn::ZERO && transaction.commit_lsn >= self.until {
             self.schema = None;
+            self.made.clear();
             self.tables.retain(|_, rows| matches!(rows, Rows::Never));
             self.until = Lsn::ZERO;
         }
@@ -75,6 +84,11 @@ impl Copied {
             Some(Rows::Never) => true,
             Some(Rows::Until(horizon, lsn)) => is_in(horizon, *lsn, transaction),
         }
+    }
+
+    /// Whether what the transaction does to the table's schema is there already.
+    pub(crate) fn has_made(&self, oid: u32, transaction: &Transaction) -> bool {
+        self.made.get(&oid).is_some_and(|(horizon, lsn)| is_in(horizon, *lsn, transaction))
     }
 
     /// Whether what the transaction does to schemas is there already.
@@ -117,6 +131,7 @@ mod tests {
         copied.table(1, "8:10:8".parse().unwrap(), Lsn(100));
         copied.table(2, "8:20:".parse().unwrap(), Lsn(200));
         copied.leave_out(3);
+        copied.made(3, "8:10:8".parse().unwrap(), Lsn(100));
         copied.schemas("8:10:8".parse().unwrap(), Lsn(100), false);
         let mut whole = copied.clone();
         whole.schemas("8:10:8".parse().unwrap(), Lsn(100), true);
@@ -134,6 +149,7 @@ mod tests {
             assert_eq!(copied.has_rows(1, &transaction), first, "{xid} at {at}");
             assert_eq!(copied.has_rows(2, &transaction), second, "{xid} at {at}");
             assert_eq!(copied.has_schema(&transaction), schema, "{xid} at {at}");
+            assert_eq!(copied.has_made(3, &transaction), schema, "{xid} at {at}");
             assert!(copied.has_rows(3, &transaction) && !copied.has_rows(4, &transaction));
             assert_eq!(whole.has_rows(4, &transaction), schema, "{xid} at {at}");
         }

@@ -173,7 +173,7 @@ pub enum Error {
     #[diagnostic(
         code(listen::no_publication_right),
         help(
-            "run as a superuser: {sql}; then repeat `pgstream init`: a publication that is there is used as it is"
+            "run as a superuser: {sql}; then repeat the command: a publication that is there is used as it is"
         )
     )]
     NoPublicationRight {

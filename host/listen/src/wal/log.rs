@@ -171,14 +171,18 @@ pub(crate) async fn unpublished(
     publication: &str,
     changes: &str,
 ) -> Result<Vec<u32>, Error> {
-    const UNPUBLISHED: &str = "SELECT (c->>'oid')::oid FROM jsonb_array_elements($2::text::jsonb) AS c \
-        WHERE c->>'kind' = 'table' AND NOT EXISTS ( \
-            SELECT FROM pg_publication_tables AS p \
-            WHERE p.pubname = $1 AND p.schemaname = c->>'schema' AND p.tablename = c->>'name') \
-          AND NOT EXISTS ( \
-            SELECT FROM pg_publication_tables AS p \
-            WHERE p.pubname = $1 AND p.schemaname = c->'after'->'partition_of'->>'schema' \
-              AND p.tablename = c->'after'->'partition_of'->>'name')";
+    // By oid: by now a table may have another name. A sequence goes with its table.
+    const UNPUBLISHED: &str = "WITH changed AS ( \
+            SELECT (c->>'oid')::oid AS oid, c->'after'->'partition_of' AS root, \
+                   CASE c->>'kind' WHEN 'table' THEN (c->>'oid')::oid \
+                       ELSE (coalesce(c->'after', c->'before')->'owned_by'->>'oid')::oid END AS of_table \
+            FROM jsonb_array_elements($2::text::jsonb) AS c WHERE c->>'kind' IN ('table', 'sequence') \
+        ), published AS ( \
+            SELECT c.oid FROM pg_publication_tables AS p JOIN pg_namespace AS n ON n.nspname = p.schemaname \
+                JOIN pg_class AS c ON c.relnamespace = n.oid AND c.relname = p.tablename WHERE p.pubname = $1 \
+        ) \
+        SELECT c.oid FROM changed AS c WHERE c.of_table IS NOT NULL \
+          AND NOT EXISTS (SELECT FROM published AS p WHERE p.oid = c.of_table OR p.oid = (c.root->>'oid')::oid)";
     let fault = Error::statement("look which tables are published");
     let rows = client.query(UNPUBLISHED, &[&publication, &changes]).await.map_err(fault)?;
     Ok(rows.iter().map(|row| row.get(0)).collect())

@@ -405,7 +405,7 @@ impl Stream {
             && let Some(Tracked { publication: Some(publication), .. }) = &self.tracked
         {
             let look = log::unpublished(&self.client, publication, &entry.changes);
-            entry.left_out = answer("no answer to a look into the publication", look).await??;
+            entry.left_out.extend(answer("no answer to a look into the publication", look).await??);
         }
         fault::here!("batch-cut");
         self.cut_at = None;

@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use event::TableName;
 use miette::Diagnostic;
 
 use crate::{config, pipeline};
@@ -26,6 +27,20 @@ pub enum Error {
         /// As it is typed.
         text: String,
     },
+    /// Tables that are no new ones.
+    #[error("the stream has them already: {}", listed(tables))]
+    #[diagnostic(code(cli::streamed), help("`pgstream table resync` copies them again"))]
+    Streamed {
+        /// Which.
+        tables: Vec<TableName>,
+    },
+    /// Tables that would be emptied.
+    #[error("tables of the target have rows already: {}", listed(tables))]
+    #[diagnostic(code(cli::not_empty), help("empty or drop them on the target, then add them again"))]
+    NotEmpty {
+        /// Which.
+        tables: Vec<TableName>,
+    },
     /// The configuration.
     #[error(transparent)]
     #[diagnostic(transparent)]
@@ -48,6 +63,10 @@ pub enum Error {
     System(#[source] std::io::Error),
 }
 
+fn listed(tables: &[TableName]) -> String {
+    tables.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
 impl Error {
     /// 2 for usage and configuration, plugins and rules among it; 1 for everything that stopped the work.
     #[must_use]
@@ -56,6 +75,8 @@ impl Error {
         match self {
             Self::NotBuilt { .. }
             | Self::NoName { .. }
+            | Self::Streamed { .. }
+            | Self::NotEmpty { .. }
             | Self::Config(_)
             | Self::Pipeline(pipeline::Error::Modify(Problem(_) | Problems { .. })) => ExitCode::from(2),
             Self::Source(_) | Self::Target(_) | Self::Pipeline(_) | Self::System(_) => ExitCode::from(1),

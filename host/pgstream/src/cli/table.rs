@@ -5,8 +5,9 @@
 use std::process::ExitCode;
 
 use event::{TableName, TablePattern};
-use listen::wal::Options;
-use sink::postgres::copy;
+use listen::wal::{Found, Options};
+use postgres::Url;
+use sink::postgres::copy::{self, State};
 
 use super::args::{TableCommand, TableFlags};
 use super::{Error, print};
@@ -36,14 +37,16 @@ pub(super) async fn table(
         }
         return Ok(ExitCode::SUCCESS);
     }
-    let unpublished: Vec<TableName> =
-        found.iter().filter(|found| !found.is_published).map(|found| found.table.clone()).collect();
-    if !unpublished.is_empty() && !matches!(command, TableCommand::Add(_)) {
-        return Err(listen::wal::Error::NotPublished {
-            publication: source.publication.clone(),
-            tables: unpublished,
-        }
-        .into());
+    let is_add = matches!(command, TableCommand::Add(_));
+    let is_left = |found: &&Found| !found.is_published && !(is_add && found.may_be_published);
+    let tables: Vec<TableName> = found.iter().filter(is_left).map(|found| found.table.clone()).collect();
+    if !tables.is_empty() {
+        return Err(
+            listen::wal::Error::NotPublished { publication: source.publication.clone(), tables }.into()
+        );
+    }
+    if is_add {
+        may_be_added(source, url, &system_id, &found).await?;
     }
     let asked: Vec<(u32, TableName)> = found.iter().map(|found| (found.oid, found.table.clone())).collect();
     copy::ask(url, &system_id, &source.slot, &asked).await.map_err(pipeline::Error::from)?;
@@ -52,6 +55,31 @@ pub(super) async fn table(
     }
     print("`pgstream status` tells how far it is; `pgstream run` has to be running, or to be started\n");
     Ok(ExitCode::SUCCESS)
+}
+
+/// Refuses what would not work, or would remove what nobody spoke of.
+async fn may_be_added(source: &Options, url: &Url, system_id: &str, found: &[Found]) -> Result<(), Error> {
+    let known = copy::states(url, system_id, &source.slot).await.map_err(pipeline::Error::from)?;
+    let state_of = |found: &Found| known.iter().find(|(oid, _)| *oid == found.oid).map(|(_, state)| *state);
+    let names: Vec<TableName> = found.iter().map(|found| found.table.clone()).collect();
+    let (missing, full) = copy::look(url, &names).await.map_err(pipeline::Error::from)?;
+    let is_streamed = |found: &&Found| {
+        let is_followed = matches!(state_of(found), None | Some(State::Done));
+        found.is_published && is_followed && !missing.contains(&found.table)
+    };
+    let tables: Vec<TableName> = found.iter().filter(is_streamed).map(|found| found.table.clone()).collect();
+    if !tables.is_empty() {
+        return Err(Error::Streamed { tables });
+    }
+    // What an earlier copy has left goes.
+    let is_full = |found: &&Found| full.contains(&found.table) && state_of(found).is_none();
+    let tables: Vec<TableName> = found.iter().filter(is_full).map(|found| found.table.clone()).collect();
+    if !tables.is_empty() {
+        return Err(Error::NotEmpty { tables });
+    }
+    let oids: Vec<u32> = found.iter().map(|found| found.oid).collect();
+    listen::wal::publish(source, &oids, true).await?;
+    Ok(())
 }
 
 /// A name as it is typed.

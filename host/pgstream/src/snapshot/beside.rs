@@ -8,15 +8,16 @@
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
-use event::Lsn;
+use event::{Lsn, TableName};
 use listen::snapshot::{Moment, Options, Selection};
 use listen::wal::{Copied, make_slot, remove_slot};
 use modify::Chain;
-use sink::postgres::copy::{Asked, Entry, Existing, Ledger, Phase, State, Wanted, Whole};
+use sink::postgres::copy::{self, Asked, Entry, Existing, Ledger, Phase, State, Wanted, Whole};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinSet, block_in_place};
 
 use super::modifier::Modifier;
+use super::schema::Schema;
 use super::{Before, Copy, rows};
 use crate::config::{Mode, Ready, What};
 use crate::failure::Error;
@@ -138,6 +139,11 @@ impl Task {
         let names = wanted.iter().map(|wanted| wanted.table.to_string()).collect::<Vec<_>>().join(", ");
         tracing::info!(tables = names, "copying tables beside the stream");
         self.leave_out(&wanted).await?;
+        let oids: Vec<u32> = wanted.iter().map(|wanted| wanted.oid).collect();
+        // A role that may not is told with the statement; the copy then finds that they are not sent.
+        if let Err(error) = listen::wal::publish(&self.ready.source.wal, &oids, false).await {
+            tracing::error!(tables = names, %error, "the publication does not send them");
+        }
         let beside = self.ready.source.wal.beside();
         asked.forget(&beside.slot).await?;
         make_slot(&beside).await?;
@@ -188,30 +194,32 @@ impl Task {
         }
         let ledger =
             Ledger::open(&ready.target.postgres.url, &self.system_id, &ready.source.wal.slot).await?;
-        let options = Options {
-            url: ready.source.wal.url.clone(),
-            selection: ready.source.snapshot.selection.clone(),
-            publication: Some(ready.source.wal.publication.clone()),
-        };
-        let mut moment = Moment::take(&options).await?;
-        moment.tables.retain(|table| wanted.iter().any(|wanted| wanted.oid == table.relation.oid));
+        let chain = block_in_place(|| Chain::load(&ready.modifiers))?;
+        let digest = chain.digest();
+        let modifier = Modifier::start(chain);
+        let copy = Copy { ready: &ready, stop: &self.stop, modifier: &modifier, digest: digest.clone() };
+        let mut moment = self.moment(&ready, wanted).await?;
         if !self.arrives(asked, slot, moment.lsn).await? {
             return Ok(End::Again);
         }
-        let chain = block_in_place(|| Chain::load(&ready.modifiers))?;
-        let digest = chain.digest();
+        // Now they have the names that the moment gives them, if they are there.
+        let missing = missing(&copy, &ledger, &moment).await?;
+        if !missing.is_empty() {
+            moment = self.make(&copy, &ledger, wanted, &missing).await?;
+            if !self.arrives(asked, slot, moment.lsn).await? {
+                return Ok(End::Again);
+            }
+        }
         let (horizon, lsn) = (moment.horizon.clone(), moment.lsn);
         let whole = Whole {
             phase: Phase::Rows,
             horizon: horizon.clone(),
             lsn,
-            chain: digest.clone(),
+            chain: digest,
             fresh: true,
             with_schema: false,
         };
         ledger.begin(&whole, None).await?;
-        let modifier = Modifier::start(chain);
-        let copy = Copy { ready: &ready, stop: &self.stop, modifier: &modifier, digest };
         let round = rows::round(&copy, &ledger, &moment, false).await;
         let chain = modifier.end().await.ok_or(Error::Bug { stage: "modifiers" })?;
         let stale = round?.stale;
@@ -231,6 +239,49 @@ impl Task {
         }
         let joined = self.join(asked, &ready, chain, &copied, (lsn, of)).await?;
         Ok(if stale > 0 { End::Again } else { joined })
+    }
+
+    /// The moment of the copy, with the wanted tables alone.
+    async fn moment(&self, ready: &Ready, wanted: &[Wanted]) -> Result<Moment, Error> {
+        let options = Options {
+            url: ready.source.wal.url.clone(),
+            selection: ready.source.snapshot.selection.clone(),
+            publication: Some(ready.source.wal.publication.clone()),
+        };
+        let mut moment = Moment::take(&options).await?;
+        moment.tables.retain(|table| wanted.iter().any(|wanted| wanted.oid == table.relation.oid));
+        Ok(moment)
+    }
+
+    /// Makes tables that the target lacks, as of a new moment, while the stream stands still: what the source did to them
+    /// before is in them, and what it does later comes by the stream.
+    async fn make(
+        &self,
+        copy: &Copy<'_>,
+        ledger: &Ledger,
+        wanted: &[Wanted],
+        missing: &HashSet<u32>,
+    ) -> Result<Moment, Error> {
+        let stood = self.stand().await?;
+        let moment = self.moment(copy.ready, wanted).await?;
+        let mut ready = copy.ready.clone();
+        let made = moment.tables.iter().filter(|table| missing.contains(&table.relation.oid));
+        let names: Vec<String> = made.map(|table| postgres::table(&table.relation.name)).collect();
+        ready.source.snapshot.selection = Selection::parse(&names, &[], &[])?;
+        ready.source.snapshot.schema.clean = false;
+        ready.source.snapshot.schema.global_objects = false;
+        let there = copy::tables(ledger.client()).await?;
+        let schema = Schema { ready: &ready, kept_back: Vec::new(), there };
+        let archive = schema.dump(&moment).await?;
+        let oids: Vec<u32> = missing.iter().copied().collect();
+        ledger.transaction("BEGIN").await?;
+        schema.at_once(&archive, ledger.client()).await?;
+        let (slot, at) = (&self.ready.source.wal.slot, (&moment.horizon, moment.lsn));
+        copy::made(ledger.client(), &self.system_id, slot, &oids, at).await?;
+        ledger.transaction("COMMIT").await?;
+        fault::here!("tables-made");
+        drop(stood);
+        Ok(moment)
     }
 
     /// Notes what became of those that will not join, and says which will.
@@ -332,6 +383,16 @@ impl Task {
         ready.accept_changed_modifiers = true;
         ready
     }
+}
+
+/// The oids of tables of the moment that the target lacks and that the modifiers do not keep from it.
+async fn missing(copy: &Copy<'_>, ledger: &Ledger, moment: &Moment) -> Result<HashSet<u32>, Error> {
+    let kept_back = copy.kept_back(moment).await?;
+    let names = moment.tables.iter().map(|table| table.relation.name.clone());
+    let names: Vec<TableName> = names.filter(|name| !kept_back.contains(name)).collect();
+    let missing = copy::missing(ledger.client(), &names).await?;
+    let tables = moment.tables.iter().filter(|table| missing.contains(&table.relation.name));
+    Ok(tables.map(|table| table.relation.oid).collect())
 }
 
 const STREAM: Error = Error::Bug { stage: "stream" };

@@ -243,7 +243,7 @@ impl Copy<'_> {
     }
 
     fn schema(&self, kept_back: Vec<TableName>) -> Schema<'_> {
-        Schema { ready: self.ready, kept_back }
+        Schema { ready: self.ready, kept_back, there: HashSet::new() }
     }
 
     async fn set_sequences(&self, ledger: &Ledger, moment: &Moment) -> Result<(), Error> {
@@ -298,11 +298,12 @@ impl Before {
         }
         for Entry { oid, state, horizon, lsn, .. } in entries {
             match state {
-                State::Done => before.copied.table(oid, horizon, lsn),
+                State::Done => before.copied.table(oid, horizon.clone(), lsn),
                 State::Waiting | State::Copying | State::Failed | State::Gone => before.copied.leave_out(oid),
             }
             if state == State::Waiting {
                 before.waiting.insert(oid);
+                before.copied.made(oid, horizon, lsn);
             }
         }
         Ok(before)

@@ -1,5 +1,6 @@
 //! The schema of a copy: dumped from the source as of the moment, made on the target before the rows and after them.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Instant;
@@ -21,6 +22,8 @@ pub(super) struct Schema<'a> {
     pub(super) ready: &'a Ready,
     /// Tables that the modifiers keep from the target.
     pub(super) kept_back: Vec<TableName>,
+    /// Tables that the target has already, where others are made beside them.
+    pub(super) there: HashSet<TableName>,
 }
 
 impl Schema<'_> {
@@ -61,6 +64,13 @@ impl Schema<'_> {
         tell(&report, "tables made");
         fault::here!("copy-schema-made");
         Ok(report.there == 0)
+    }
+
+    /// Makes all of it for tables that have no rows yet, in the transaction that `client` has begun.
+    pub(super) async fn at_once(&self, archive: &[u8], client: &Client) -> Result<(), Error> {
+        let report = self.restore(archive)?.at_once(client).await?;
+        tell(&report, "tables made");
+        Ok(())
     }
 
     /// Whether the two make these tables in the same way.
@@ -120,6 +130,7 @@ impl Schema<'_> {
         let (everything, kept_back) = (selection.is_everything(), self.kept_back.clone());
         let policy = Policy {
             wants: Box::new(move |table| selection.wants_table(table) && !kept_back.contains(table)),
+            there: self.there.clone(),
             everything,
             global_objects: settings.global_objects,
             no_owner: settings.no_owner,

@@ -79,7 +79,11 @@ async fn killed_at_any_moment_of_such_a_copy_each_row_comes_once() {
         assert!(pgstream.is_running(), "seed {seed}: it ended: {}", pgstream.log());
         pgstream.kill().unwrap();
     }
-    let places: Vec<String> = places().into_iter().filter(|place| place.starts_with("tables-")).collect();
+    let places: Vec<String> = {
+        // That a table is made has a test of its own.
+        let is_here = |place: &String| place.starts_with("tables-") && place != "tables-made";
+        places().into_iter().filter(is_here).collect()
+    };
     assert!(places.len() >= 4, "{places:?}");
     for place in &places {
         spoil(&pair.target).await;
@@ -139,5 +143,120 @@ async fn a_table_that_is_altered_while_it_is_copied_is_copied_anew() {
         }
     }
     nothing_is_left(&rig.server, &rig.server).await;
+    rig.drain(pgstream).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_table_that_is_not_streamed_joins_with_what_belongs_to_it() {
+    for major in testbed::majors() {
+        // A publication of some tables, which the role owns.
+        let ddl = "CREATE TABLE old (id int PRIMARY KEY, v text)";
+        let mut rig = Rig::start(major, ddl, "").await.unwrap();
+        let programs = testbed::client_programs().unwrap().programs;
+        let programs = format!(
+            "mode: replication\n    snapshot: {{schema: {{pgdump_pgrestore: {{bin_directory: {}}}}}}}",
+            programs.display()
+        );
+        rig.config = rig.config.replacen("mode: replication", &programs, 1);
+        rig.server.sql("source", "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots; \
+            DROP PUBLICATION pgstream_source; CREATE PUBLICATION pgstream_source FOR TABLE old, mark, pgstream.schema_log \
+            WITH (publish_via_partition_root = true)").await.unwrap();
+        let done = Pgstream::command(&["init"], &rig.config).unwrap();
+        assert_eq!(done.code(), Some(0), "{}", done.stderr);
+        let mut pgstream = rig.run().unwrap();
+        rig.caught_up(&mut pgstream).await.unwrap();
+        for sql in [
+            "CREATE TYPE mood AS ENUM ('good', 'bad')",
+            "CREATE TABLE fresh (id bigserial PRIMARY KEY, o int REFERENCES old, m mood DEFAULT 'good', v text CHECK (v <> ''))",
+            "CREATE INDEX fresh_v ON fresh (lower(v))",
+            "INSERT INTO old SELECT i, 'o' FROM generate_series(1, 10) AS i",
+            "INSERT INTO fresh (o, v) SELECT 1 + i % 10, 'v' || i FROM generate_series(1, 1000) AS i",
+            "CREATE TABLE parts (id int PRIMARY KEY, v text) PARTITION BY HASH (id)",
+            "CREATE TABLE part_0 PARTITION OF parts FOR VALUES WITH (MODULUS 2, REMAINDER 0)",
+            "CREATE TABLE part_1 PARTITION OF parts FOR VALUES WITH (MODULUS 2, REMAINDER 1)",
+            "INSERT INTO parts SELECT i, 'p' FROM generate_series(1, 100) AS i",
+        ] {
+            rig.source(sql).await.unwrap();
+        }
+        let refused = Pgstream::command(&["table", "resync", "fresh"], &rig.config).unwrap();
+        assert!(refused.code() == Some(1) && refused.stderr.contains("table add"), "{}", refused.stderr);
+        let refused = Pgstream::command(&["table", "add", "part_0"], &rig.config).unwrap();
+        assert!(refused.code() == Some(1) && refused.stderr.contains("name the root"), "{}", refused.stderr);
+        let refused = Pgstream::command(&["table", "add", "old"], &rig.config).unwrap();
+        assert!(refused.code() == Some(2) && refused.stderr.contains("table resync"), "{}", refused.stderr);
+        rig.drain(pgstream).await.unwrap();
+        table(&["add", "fresh", "parts"], &rig.config);
+        let died = dying(&["run"], &rig.config, "tables-made", 0).finish(PATIENCE).await.unwrap();
+        assert_eq!(died.code(), None, "{}", died.stderr);
+        let mut pgstream = rig.run().unwrap();
+        // While it joins, its schema and its rows change.
+        for n in 0..40 {
+            rig.source(&format!("INSERT INTO fresh (o, v) VALUES (1, 'while {n}'); UPDATE parts SET v = v || {n} WHERE id % 10 = 0"))
+                .await
+                .unwrap();
+            if n == 20 {
+                rig.source("ALTER TABLE fresh ADD COLUMN later int DEFAULT 7").await.unwrap();
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        joined(&rig.server, &mut pgstream).await;
+        rig.source("ALTER TABLE fresh RENAME v TO w; INSERT INTO fresh (o, w) VALUES (2, 'behind')")
+            .await
+            .unwrap();
+        rig.caught_up(&mut pgstream).await.unwrap();
+        let states = "SELECT string_agg(table_name || ' ' || state || coalesce(': ' || reason, ''), ', ' ORDER BY table_name) FROM pgstream.snapshot_tables";
+        let states = rig.server.value("target", states).await.unwrap();
+        assert_eq!(states, "fresh done, parts done", "{}", pgstream.log());
+        rig.same("SELECT * FROM fresh ORDER BY id").await.unwrap();
+        rig.same("SELECT tableoid::regclass::text, * FROM parts ORDER BY id").await.unwrap();
+        rig.same("SELECT indexdef FROM pg_indexes WHERE schemaname = 'public' ORDER BY 1").await.unwrap();
+        rig.same("SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid = 'fresh'::regclass ORDER BY 1").await.unwrap();
+        nothing_is_left(&rig.server, &rig.server).await;
+        rig.drain(pgstream).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_cannot_be_copied_stays_out_and_is_told_and_the_stream_goes_on() {
+    let ddl = "CREATE TABLE bad (id int PRIMARY KEY, v text); CREATE TABLE good (id int PRIMARY KEY, v text)";
+    let mut rig = Rig::start(15, ddl, "").await.unwrap();
+    rig.source(
+        "INSERT INTO bad SELECT i, 'v' FROM generate_series(1, 100) AS i; INSERT INTO good SELECT * FROM bad",
+    )
+    .await
+    .unwrap();
+    let mut pgstream = rig.run().unwrap();
+    rig.caught_up(&mut pgstream).await.unwrap();
+    rig.server
+        .sql("target", "ALTER TABLE bad ADD CHECK (id < 50) NOT VALID; DELETE FROM good")
+        .await
+        .unwrap();
+    table(&["resync", "bad", "good"], &rig.config);
+    joined(&rig.server, &mut pgstream).await;
+    rig.source("UPDATE good SET v = 'w'; UPDATE bad SET v = 'w'").await.unwrap();
+    rig.caught_up(&mut pgstream).await.unwrap();
+    rig.same("SELECT * FROM good ORDER BY id").await.unwrap();
+    let told = Pgstream::command(&["status"], &rig.config).unwrap();
+    assert_eq!(told.code(), Some(3));
+    assert!(told.stdout.contains("public.bad") && told.stdout.contains("23514"), "{}", told.stdout);
+    // Mended, it joins; and one that is not to be copied after all waits no longer.
+    rig.server.sql("target", "ALTER TABLE bad DROP CONSTRAINT bad_id_check").await.unwrap();
+    table(&["resync", "bad"], &rig.config);
+    joined(&rig.server, &mut pgstream).await;
+    rig.caught_up(&mut pgstream).await.unwrap();
+    rig.same("SELECT * FROM bad ORDER BY id").await.unwrap();
+    rig.drain(pgstream).await.unwrap();
+    table(&["resync", "bad"], &rig.config);
+    let told = table(&["cancel", "bad", "good"], &rig.config);
+    assert!(
+        told.contains("public.bad is not copied") && told.contains("public.good does not wait"),
+        "{told}"
+    );
+    let mut pgstream = rig.run().unwrap();
+    rig.source("UPDATE bad SET v = 'x'; UPDATE good SET v = 'x'").await.unwrap();
+    rig.caught_up(&mut pgstream).await.unwrap();
+    rig.same("SELECT * FROM good ORDER BY id").await.unwrap();
+    let left = rig.server.value("target", "SELECT count(*) FROM bad WHERE v = 'x'").await.unwrap();
+    assert_eq!(left, "0");
     rig.drain(pgstream).await.unwrap();
 }

@@ -4,11 +4,13 @@
 //! own, under the name of its slot. When it has arrived where the stream stands still, one transaction makes the entry
 //! `done` as of that position, unless the stream has changed the table since the copy began: then its epoch is another.
 
-use ::postgres::{Client, Url, connect};
+use std::collections::HashSet;
+
+use ::postgres::{Client, Url, connect, table as quoted};
 use event::{Horizon, Lsn, TableName};
 
-use super::ledger::{CREATE, Phase, SNAPSHOTS, State, whole};
-use super::{Error, LEDGER};
+use super::ledger::{CREATE, Phase, SNAPSHOTS, State, entries, whole};
+use super::{Error, LEDGER, target};
 use crate::postgres::progress::{self, APPLICATION};
 
 /// A table that waits for its copy.
@@ -40,7 +42,8 @@ pub async fn ask(url: &Url, system_id: &str, slot: &str, tables: &[(u32, TableNa
             (system_id, slot, oid, schema_name, table_name, state, horizon, lsn, epoch, ours, ranges, total_bytes) \
         VALUES ($1, $2, $3, $4, $5, 'waiting', $6, '0/0', 1, true, 0, 0) \
         ON CONFLICT (system_id, slot, oid) DO UPDATE SET schema_name = EXCLUDED.schema_name, \
-            table_name = EXCLUDED.table_name, state = 'waiting', epoch = t.epoch + 1, ours = true, ranges_done = 0, \
+            table_name = EXCLUDED.table_name, state = 'waiting', horizon = EXCLUDED.horizon, lsn = EXCLUDED.lsn, \
+            epoch = t.epoch + 1, ours = true, ranges_done = 0, \
             rows = 0, bytes = 0, reason = NULL, ended_at = NULL";
     let client = open(url).await?;
     if whole(&client, system_id, slot).await?.is_some_and(|whole| whole.phase != Phase::Done) {
@@ -69,6 +72,78 @@ pub async fn give_up(
         WHERE system_id = $1 AND slot = $2 AND oid = ANY ($3) AND state = 'waiting'";
     let given_up = open(url).await?.execute(GIVE_UP, &[&system_id, &slot, &oids, &reason]).await;
     given_up.map_err(Error::statement(NOTE))
+}
+
+/// Which of these tables the target lacks, and which of them have rows.
+///
+/// # Errors
+/// A target that cannot be reached or read.
+pub async fn look(url: &Url, tables: &[TableName]) -> Result<(Vec<TableName>, Vec<TableName>), Error> {
+    let client = connect(url, APPLICATION, &[]).await?;
+    let missing = missing(&client, tables).await?;
+    let mut full = Vec::new();
+    for table in tables.iter().filter(|table| !missing.contains(table)) {
+        if target::has_rows(&client, table).await? {
+            full.push(table.clone());
+        }
+    }
+    Ok((missing, full))
+}
+
+/// The tables of the target.
+///
+/// # Errors
+/// A target that does not answer.
+pub async fn tables(client: &Client) -> Result<HashSet<TableName>, Error> {
+    const TABLES: &str = "SELECT n.nspname::text, c.relname::text FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace \
+        WHERE c.relkind IN ('r', 'p') AND c.oid >= 16384";
+    let rows = client.query(TABLES, &[]).await.map_err(Error::statement("list the tables of the target"))?;
+    Ok(rows.iter().map(|row| TableName::new(row.get::<_, String>(0), row.get::<_, String>(1))).collect())
+}
+
+/// Which of these tables the target lacks.
+///
+/// # Errors
+/// A target that does not answer.
+pub async fn missing(client: &Client, tables: &[TableName]) -> Result<Vec<TableName>, Error> {
+    const THERE: &str = "SELECT to_regclass($1) IS NOT NULL";
+    let mut missing = Vec::new();
+    for table in tables {
+        let there = client.query_one(THERE, &[&quoted(table)]).await;
+        if !there.map_err(Error::statement("look for a table of the target"))?.get::<_, bool>(0) {
+            missing.push(table.clone());
+        }
+    }
+    Ok(missing)
+}
+
+/// The stream's ledger learns that tables were made as of a moment, in the transaction that makes them: what changed their
+/// schema before is not to be done to them again.
+///
+/// # Errors
+/// A target that does not answer.
+pub async fn made(
+    client: &Client,
+    system_id: &str,
+    slot: &str,
+    oids: &[u32],
+    (horizon, lsn): (&Horizon, Lsn),
+) -> Result<(), Error> {
+    const MADE: &str = "UPDATE pgstream.snapshot_tables SET horizon = $4, lsn = $5::text::pg_lsn \
+        WHERE system_id = $1 AND slot = $2 AND oid = ANY ($3) AND state = 'waiting'";
+    let (horizon, lsn) = (horizon.to_string(), lsn.to_string());
+    let made = client.execute(MADE, &[&system_id, &slot, &oids, &horizon, &lsn]).await;
+    made.map(|_| ()).map_err(Error::statement(NOTE))
+}
+
+/// The streams' states of tables in a slot's ledger, by oid.
+///
+/// # Errors
+/// A target that cannot be reached or written.
+pub async fn states(url: &Url, system_id: &str, slot: &str) -> Result<Vec<(u32, State)>, Error> {
+    let client = open(url).await?;
+    let entries = entries(&client, system_id, slot).await?;
+    Ok(entries.into_iter().map(|entry| (entry.oid, entry.state)).collect())
 }
 
 /// A session that looks after such tables of a slot's stream.

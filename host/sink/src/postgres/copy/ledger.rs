@@ -384,7 +384,7 @@ pub(super) async fn whole(client: &Client, system_id: &str, slot: &str) -> Resul
     Ok(Some(Whole { phase, horizon, lsn, chain: row.get(3), fresh: row.get(4), with_schema: row.get(5) }))
 }
 
-async fn entries(client: &Client, system_id: &str, slot: &str) -> Result<Vec<Entry>, Error> {
+pub(super) async fn entries(client: &Client, system_id: &str, slot: &str) -> Result<Vec<Entry>, Error> {
     const ENTRIES: &str = "SELECT oid, schema_name, table_name, state, horizon, lsn::text, ours, rows, bytes, total_bytes, reason \
         FROM pgstream.snapshot_tables WHERE system_id = $1 AND slot = $2 ORDER BY total_bytes DESC, oid";
     let fault = Error::statement("read the ledger of snapshots");

@@ -9,7 +9,7 @@ mod error;
 mod ledger;
 mod target;
 
-pub use asked::{Asked, Wanted, ask, give_up};
+pub use asked::{Asked, Wanted, ask, give_up, look, made, missing, states, tables};
 pub use copier::{Copier, Range};
 pub use error::Error;
 pub(super) use ledger::LEDGER;

@@ -85,7 +85,7 @@ async fn is_partitioned(client: &Client, table: &TableName) -> Result<bool, Erro
 }
 
 /// Of its own: those of a table that inherits from it are another's.
-async fn has_rows(client: &Client, table: &TableName) -> Result<bool, Error> {
+pub(super) async fn has_rows(client: &Client, table: &TableName) -> Result<bool, Error> {
     let row =
         client.query_one(&format!("SELECT EXISTS (SELECT FROM {})", only(client, table).await?), &[]).await;
     Ok(row.map_err(Error::statement("look for rows in a table of the target"))?.get(0))

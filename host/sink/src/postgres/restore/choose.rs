@@ -9,6 +9,8 @@ use event::TableName;
 pub struct Policy {
     /// Whether a table or view is.
     pub wants: Box<dyn Fn(&TableName) -> bool + Send + Sync>,
+    /// Tables that the target has: they are not made, and what a wanted table needs of them need not be left out.
+    pub there: HashSet<TableName>,
     /// No table was named: everything that the database has is wanted.
     pub everything: bool,
     /// Also what belongs to no table: extensions, event triggers, casts, …
@@ -125,8 +127,12 @@ impl Policy {
             return entries.iter().filter(is_kept).map(|entry| entry.id).collect();
         }
         // The tables, what belongs to them, and whatever those need.
-        let tables: HashSet<i32> =
-            entries.iter().filter(is_kept).filter(|entry| is_relation(entry)).map(|entry| entry.id).collect();
+        let tables: HashSet<i32> = entries
+            .iter()
+            .filter(is_kept)
+            .filter(|entry| self.is_wanted(entry))
+            .map(|entry| entry.id)
+            .collect();
         let mut wanted: Vec<&Entry> = entries
             .iter()
             .filter(is_kept)
@@ -177,7 +183,14 @@ impl Policy {
             || matches!(kind, "DATABASE" | "DATABASE PROPERTIES" | "SUBSCRIPTION" | "SUBSCRIPTION TABLE")
             || (self.no_privileges && matches!(kind, "ACL" | "DEFAULT ACL"))
             || (kind == "SECURITY LABEL" && self.excluded_security_labels.iter().any(provider))
-            || (is_relation(entry) && !is_part && !(self.wants)(&table(entry)))
+            || (is_relation(entry)
+                && !is_part
+                && !self.is_wanted(entry)
+                && !self.there.contains(&table(entry)))
+    }
+
+    fn is_wanted(&self, entry: &Entry) -> bool {
+        is_relation(entry) && (self.wants)(&table(entry))
     }
 }
 
@@ -235,6 +248,7 @@ mod tests {
         ];
         let mut policy = Policy {
             wants: Box::new(|table| table.name == "wanted" || table.name == "both"),
+            there: HashSet::new(),
             everything: false,
             global_objects: false,
             no_owner: false,
@@ -248,6 +262,11 @@ mod tests {
         assert_eq!(ids(&chosen.before), [1, 2, 3, 5, 8]);
         assert_eq!((ids(&chosen.indexes), ids(&chosen.rest)), (vec![9], vec![13]));
         assert_eq!((ids(&chosen.foreign_keys), ids(&chosen.last)), (vec![], vec![10, 15]));
+        policy.there.insert(TableName::new("app", "other"));
+        let chosen = policy.choose(&entries);
+        // The key with its table, and nothing else of that: the target has it already.
+        assert_eq!((ids(&chosen.before), ids(&chosen.foreign_keys)), (vec![1, 2, 3, 5, 6, 7, 8], vec![12]));
+        assert_eq!((ids(&chosen.indexes), ids(&chosen.rest)), (vec![9], vec![13]));
         policy.everything = true;
         policy.wants = Box::new(|_| true);
         policy.excluded_types = vec!["triggers".to_owned(), "indexes".to_owned()];

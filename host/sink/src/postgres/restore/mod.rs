@@ -40,6 +40,18 @@ pub struct Report {
 }
 
 impl Report {
+    fn count(&mut self, made: Made) {
+        match made {
+            Made::New => self.made += 1,
+            Made::WasThere => self.there += 1,
+            Made::Not(reason) => self.left_out.push(reason),
+        }
+    }
+
+    fn done(&self) -> usize {
+        self.made + self.there + self.left_out.len()
+    }
+
     fn add(&mut self, other: Self) {
         self.made += other.made;
         self.there += other.there;
@@ -102,6 +114,24 @@ impl Restore {
                 }
                 Made::Not(reason) => report.left_out.push(reason),
             }
+        }
+        report.left_out.extend(session.told());
+        session.end().await?;
+        Ok(report)
+    }
+
+    /// Makes all of it for tables that will have no rows yet, in the transaction that `client` has begun.
+    ///
+    /// # Errors
+    /// An object that the target does not take.
+    pub async fn at_once(&self, client: &Client) -> Result<Report, Error> {
+        let mut report = self.before_data(client, false).await?;
+        let chosen = self.policy.choose(&self.entries);
+        let names = Names::read(client).await?;
+        let mut session = Session::new(client, &names, self.policy.no_owner);
+        session.begin().await?;
+        for entry in [chosen.indexes, chosen.rest, chosen.foreign_keys, chosen.last].iter().flatten() {
+            report.count(session.make(entry).await?);
         }
         report.left_out.extend(session.told());
         session.end().await?;
@@ -176,8 +206,8 @@ impl Restore {
         let all: usize = groups.iter().map(|(group, _)| group.len()).sum();
         let mut report = Report::default();
         for (group, workers) in groups {
-            let done = report.made + report.there + report.left_out.len();
-            report.add(self.group(&group, workers, url, settings, (done, all), &progress).await?);
+            let done = (report.done(), all);
+            report.add(self.group(&group, workers, url, settings, done, &progress).await?);
         }
         Ok(report)
     }
@@ -205,12 +235,8 @@ impl Restore {
                 while let Some(entry) = next(&shared.0) {
                     let made = session.make_alone(&entry).await?;
                     let Ok(mut report) = shared.1.lock() else { break };
-                    match made {
-                        Made::New => report.made += 1,
-                        Made::WasThere => report.there += 1,
-                        Made::Not(reason) => report.left_out.push(reason),
-                    }
-                    progress(done + report.made + report.there + report.left_out.len(), all);
+                    report.count(made);
+                    progress(done + report.done(), all);
                 }
                 let Ok(mut report) = shared.1.lock() else { return Ok(()) };
                 report.left_out.extend(session.told());
