@@ -38,8 +38,9 @@ pub(super) async fn table(
         return Ok(ExitCode::SUCCESS);
     }
     let is_add = matches!(command, TableCommand::Add(_));
-    let is_left = |found: &&Found| !found.is_published && !(is_add && found.may_be_published);
-    let tables: Vec<TableName> = found.iter().filter(is_left).map(|found| found.table.clone()).collect();
+    let may_be_copied = |found: &Found| found.is_published || (is_add && found.may_be_published);
+    let left = found.iter().filter(|found| !may_be_copied(found));
+    let tables: Vec<TableName> = left.map(|found| found.table.clone()).collect();
     if !tables.is_empty() {
         return Err(
             listen::wal::Error::NotPublished { publication: source.publication.clone(), tables }.into()
