@@ -91,6 +91,30 @@ pub async fn find_tables(options: &Options, tables: &[TableName]) -> Result<Vec<
     Ok(found)
 }
 
+/// What the publication sends tables as that it does not send themselves: partitions as their root, or a root as its partitions.
+/// Each with the oid that stands for it.
+///
+/// # Errors
+/// A server that does not answer.
+pub async fn sent_as(options: &Options, oids: &[u32]) -> Result<Vec<(u32, (u32, TableName))>, Error> {
+    const FAMILY: &str = "SELECT w.oid, c.oid, n.nspname::text, c.relname::text \
+        FROM unnest($1::oid[]) AS w (oid) \
+        CROSS JOIN LATERAL (SELECT relid FROM pg_partition_ancestors(w.oid) UNION SELECT relid FROM pg_partition_tree(w.oid)) AS of \
+        JOIN pg_class AS c ON c.oid = of.relid JOIN pg_namespace AS n ON n.oid = c.relnamespace \
+        WHERE c.oid = ANY ($2) AND NOT w.oid = ANY ($2)";
+    let client = server::connect(options).await?;
+    let server = server::describe(&client).await?;
+    let published = catalog::published(&client, &server, &options.publication).await?;
+    let published: Vec<u32> = published.into_iter().map(|(oid, _)| oid).collect();
+    let rows =
+        client.query(FAMILY, &[&oids, &published]).await.map_err(Error::statement("look for partitions"))?;
+    let sent = |row: &tokio_postgres::Row| {
+        let name = TableName::new(row.get::<_, String>(2), row.get::<_, String>(3));
+        (row.get(0), (row.get(1), name))
+    };
+    Ok(rows.iter().map(sent).collect())
+}
+
 /// Has the publication send these tables, as far as it does not and they are there; `is_trial`: only finds out whether that could
 /// be done. Which it did not send.
 ///

@@ -29,7 +29,7 @@ mod stream;
 mod tracking;
 
 pub use admin::{Action, DestroyOptions, Outcome, Parts, Subject, destroy, init};
-pub use beside::{Found, find_tables, make_slot, publish, remove_slot, written};
+pub use beside::{Found, find_tables, make_slot, publish, remove_slot, sent_as, written};
 pub use copied::Copied;
 pub use error::{Error, TableWithoutIdentity};
 pub use history::{Version, document, objects, versions};

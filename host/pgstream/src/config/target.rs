@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use schema::Kind;
-use sink::postgres::{Ddl, Destructive, OnConflict, Options};
+use sink::postgres::{Ddl, Destructive, OnConflict, Options, Rewriting};
 
 use super::problem::Fault;
 use super::ready::{BATCH_BYTES, BATCH_ROWS, QUEUE_BYTES, Target};
@@ -60,9 +60,11 @@ fn read_ddl(section: &mut Section<'_>) -> Ddl {
     };
     let actions = [("apply", Destructive::Apply), ("stop", Destructive::Stop), ("keep", Destructive::Keep)];
     let destructive = section.choice("destructive_ddl", &actions).unwrap_or_default();
+    let actions = [("stop", Rewriting::Stop), ("copy", Rewriting::Copy)];
+    let rewriting = section.choice("rewriting_ddl", &actions).unwrap_or_default();
     let owners_and_grants = section.flag("owners_and_grants").unwrap_or(false);
     let lock_timeout = section.duration("ddl_lock_timeout").unwrap_or(Ddl::LOCK_TIMEOUT);
-    Ddl { ignore, excluded, destructive, owners_and_grants, lock_timeout }
+    Ddl { ignore, excluded, destructive, rewriting, owners_and_grants, lock_timeout }
 }
 
 /// Kinds of objects, in the singular or the plural; `None` where nothing is written.

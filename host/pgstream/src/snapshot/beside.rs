@@ -132,9 +132,15 @@ impl Task {
                 session.insert(Asked::open(url, &self.system_id, &self.ready.source.wal.slot).await?)
             }
         };
-        let wanted = asked.waiting().await?;
+        let mut wanted = asked.waiting().await?;
         if wanted.is_empty() {
             return Ok(());
+        }
+        let oids: Vec<u32> = wanted.iter().map(|wanted| wanted.oid).collect();
+        let others = listen::wal::sent_as(&self.ready.source.wal, &oids).await?;
+        if !others.is_empty() {
+            asked.replace(&others).await?;
+            wanted = asked.waiting().await?;
         }
         let names = wanted.iter().map(|wanted| wanted.table.to_string()).collect::<Vec<_>>().join(", ");
         tracing::info!(tables = names, "copying tables beside the stream");

@@ -1,5 +1,6 @@
 //! Applying a work in a target transaction: fast, and where that fails, exactly.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use ::postgres::{Client, describe};
@@ -113,8 +114,13 @@ impl Session {
     }
 
     /// Changes the schema in the open transaction.
-    pub(super) async fn define(&mut self, entries: &[SchemaEntry], ddl: &Ddl) -> Result<define::Done, Error> {
-        let done = define::define(&self.client, entries, ddl).await?;
+    pub(super) async fn define(
+        &mut self,
+        entries: &[SchemaEntry],
+        ddl: &Ddl,
+        copied: &HashSet<u32>,
+    ) -> Result<define::Done, Error> {
+        let done = define::define(&self.client, entries, ddl, self.replica, copied).await?;
         self.settles |= done.settles_at_commit;
         match &done.tables {
             Some(names) => {

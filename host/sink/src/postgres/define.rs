@@ -8,6 +8,7 @@ use event::{SchemaEntry, TableName};
 use schema::{Change, Effect, Kind, Object, Statement};
 use tokio_postgres::types::ToSql;
 
+use super::anew::{Anew, Rewriting};
 use super::error::{Call, call_of, lost};
 use super::{Error, masked, using};
 
@@ -20,6 +21,8 @@ pub struct Ddl {
     pub excluded: BTreeSet<Kind>,
     /// What becomes of changes that remove rows or values.
     pub destructive: Destructive,
+    /// What becomes of changes that give rows values which only the source knows.
+    pub rewriting: Rewriting,
     /// Owners and grants are followed too; else the role of the target's URL owns what it makes.
     pub owners_and_grants: bool,
     /// How long a statement waits for a lock. Whoever comes after it queues behind it, so it gives up and is tried again.
@@ -37,6 +40,7 @@ impl Default for Ddl {
             ignore: false,
             excluded: BTreeSet::new(),
             destructive: Destructive::default(),
+            rewriting: Rewriting::default(),
             owners_and_grants: false,
             lock_timeout: Self::LOCK_TIMEOUT,
         }
@@ -68,10 +72,19 @@ pub(super) struct Done {
     pub(super) already: usize,
     /// Something can be used only after the commit.
     pub(super) settles_at_commit: bool,
+    /// Tables that were emptied, to be copied again.
+    pub(super) anew: Vec<(u32, TableName)>,
 }
 
-/// Does on the target what a statement did on the source: its entries, one for each schema that it changed.
-pub(super) async fn define(client: &Client, entries: &[SchemaEntry], ddl: &Ddl) -> Result<Done, Error> {
+/// Does on the target what a statement did on the source: its entries, one for each schema that it changed. `replica`: triggers
+/// and foreign keys are off. `copied`: tables that are being copied beside the stream.
+pub(super) async fn define(
+    client: &Client,
+    entries: &[SchemaEntry],
+    ddl: &Ddl,
+    replica: bool,
+    copied: &HashSet<u32>,
+) -> Result<Done, Error> {
     let mut done = Done { tables: Some(HashSet::new()), ..Done::default() };
     if ddl.ignore {
         return Ok(done);
@@ -86,13 +99,18 @@ pub(super) async fn define(client: &Client, entries: &[SchemaEntry], ddl: &Ddl) 
         changes.extend(Change::of_entry(entry)?);
         tell_others(entry);
     }
-    if let Some((table, why)) = using::follow(client, &mut changes, entries, ddl).await? {
+    let mut anew = Anew::new(client, ddl, replica, copied);
+    let unknown = match using::follow(client, &mut changes, entries, ddl).await? {
+        Some(unknown) => Some(unknown),
+        None => changes.iter().find_map(computed),
+    };
+    if let Some((table, why)) = unknown
+        && !anew.take_rewritten(&mut changes, why).await?
+    {
         return Err(rewritten(entry, table, why));
     }
-    for change in &changes {
-        check_rewrite(change, entry)?;
-    }
-    masked::leave_out_defaults(client, &mut changes, entries).await?;
+    masked::leave_out_defaults(client, &mut changes, entries, &mut anew).await?;
+    done.anew = anew.tables;
     done.tables = touched(&changes);
     let mut wanted = Vec::new();
     let mut statements = schema::statements(&changes);
@@ -210,18 +228,12 @@ fn touched(changes: &[Change]) -> Option<HashSet<TableName>> {
     Some(tables)
 }
 
-/// A table whose rows got values that no statement gives them on the target.
-fn check_rewrite(change: &Change, entry: &SchemaEntry) -> Result<(), Error> {
-    let (Some(rewrite), Some(Object::Table(table))) =
-        (change.rewritten.filter(|it| !it.empty), &change.after)
-    else {
-        return Ok(());
-    };
-    if !rewrite.default || !gives_values(change) {
-        return Ok(());
-    }
-    let table = table.full_name().to_string();
-    Err(rewritten(entry, table, "the default of a new column is computed for each row"))
+/// A table whose rows got values that no statement gives them on the target, as SQL, and why.
+fn computed(change: &Change) -> Option<(String, &'static str)> {
+    let Some(Object::Table(table)) = &change.after else { return None };
+    let is_computed = change.rewritten.is_some_and(|it| it.default && !it.empty) && gives_values(change);
+    is_computed
+        .then(|| (table.full_name().to_string(), "the default of a new column is computed for each row"))
 }
 
 fn rewritten(entry: &SchemaEntry, table: String, why: &'static str) -> Error {

@@ -185,7 +185,7 @@ pub enum Error {
     #[diagnostic(
         code(sink::postgres::rewritten),
         help(
-            "make the change on the target by hand and copy the values of {table} anew, then run with `ignore_ddl: true` past this version"
+            "`rewriting_ddl: copy` has such a table copied again while the stream goes on; or make the change on the target by hand and copy the values of {table} anew, then run with `ignore_ddl: true` past this version"
         )
     )]
     Rewritten {
@@ -200,6 +200,20 @@ pub enum Error {
         /// What the statement did.
         why: &'static str,
     },
+    /// A foreign key of the target would take rows out of other tables.
+    #[error(
+        "{table}: it cannot be emptied on the target: the rows of other tables would be deleted or changed with its own"
+    )]
+    #[diagnostic(
+        code(sink::postgres::referenced),
+        help(
+            "let the role of the target URL set session_replication_role (GRANT SET ON PARAMETER session_replication_role, Postgres 15), or drop the foreign keys with ON DELETE CASCADE, SET NULL or SET DEFAULT that name it for the copy"
+        )
+    )]
+    Referenced {
+        /// The table.
+        table: TableName,
+    },
     /// Rows of the target would get the default of a new column that a rule masks, as it is.
     #[error(
         "version {version} of schema `{schema}` ({command}) gives the rows of {table} the default of column `{column}`, which a rule masks"
@@ -207,7 +221,7 @@ pub enum Error {
     #[diagnostic(
         code(sink::postgres::masked_default),
         help(
-            "add the column on the target by hand, without the default, give its rows masked values, and start again"
+            "`rewriting_ddl: copy` has the table copied again, through the rule; or add the column on the target by hand, without the default, give its rows masked values, and start again"
         )
     )]
     MaskedDefault {
@@ -328,6 +342,7 @@ impl Error {
             | Self::Destructive { .. }
             | Self::Rewritten { .. }
             | Self::MaskedDefault { .. }
+            | Self::Referenced { .. }
             | Self::UnreadableSchema(_)
             | Self::Truncate { .. }
             | Self::Commit { .. }

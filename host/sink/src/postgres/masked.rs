@@ -5,6 +5,7 @@ use event::SchemaEntry;
 use schema::{Change, Column, Object};
 
 use super::Error;
+use super::anew::Anew;
 use super::define::is_so;
 
 /// Takes the defaults of masked columns out. Rows of the stream bring their own values; what rows that are there would get
@@ -13,6 +14,7 @@ pub(super) async fn leave_out_defaults(
     client: &Client,
     changes: &mut [Change],
     entries: &[SchemaEntry],
+    anew: &mut Anew<'_>,
 ) -> Result<(), Error> {
     let Some(entry) = entries.first() else { return Ok(()) };
     // By the name alone: what is done to a table is done to its heirs, and those may have the rules.
@@ -20,7 +22,9 @@ pub(super) async fn leave_out_defaults(
         column.generated_kind.is_empty()
             && entries.iter().flat_map(|entry| &entry.masked).any(|name| *name == column.name)
     };
-    for Change { before, after, missing, .. } in changes {
+    for change in changes {
+        let whole = change.clone();
+        let Change { before, after, missing, .. } = change;
         let Some(Object::Table(after)) = after else { continue };
         let mut before = match before {
             Some(Object::Table(before)) => Some(before),
@@ -38,6 +42,7 @@ pub(super) async fn leave_out_defaults(
                 }
             } else if missing.remove(&new.attnum).flatten().is_some()
                 && !is_ready(client, &name, &new.name).await?
+                && !anew.take(&whole, "a rule masks a new column that has a default").await?
             {
                 return Err(Error::MaskedDefault {
                     schema: entry.schema.clone(),

@@ -5,6 +5,7 @@
 //! `plan`), spells them (`statement`, `encode`), runs them in one target transaction together with the progress row
 //! (`run`, `progress`), and goes row by row where a statement fails (`apply`).
 
+mod anew;
 mod apply;
 mod binary;
 mod catalog;
@@ -26,6 +27,7 @@ mod using;
 mod work;
 mod writer;
 
+pub use anew::Rewriting;
 pub use counters::Summary;
 pub use define::{Ddl, Destructive};
 pub use error::{Error, Problem};

@@ -11,6 +11,7 @@ use event::{Lsn, Relation, SchemaEntry};
 use schema::Change;
 use tokio::sync::{mpsc, watch};
 
+use super::anew::Rewriting;
 use super::apply::Session;
 use super::copy::asked;
 use super::counters::{Notice, Summary};
@@ -116,6 +117,9 @@ impl Writer {
     pub async fn connect(options: Options, source: Slot) -> Result<Self, Error> {
         let client = connect(&options.url, APPLICATION, &SETTINGS).await?;
         progress::create_progress(&client).await?;
+        if options.ddl.rewriting == Rewriting::Copy {
+            asked::create(&client).await?;
+        }
         fault::here!("progress-created");
         let replica = options.disable_triggers && become_replica(&client).await?;
         let session = Session::new(client, replica, options.on_conflict);
@@ -258,8 +262,13 @@ impl Writer {
             return Ok(());
         }
         let entries = std::mem::take(&mut self.entries);
-        let tally = self.session.define(&entries, &self.options.ddl).await?;
+        let tally = self.session.define(&entries, &self.options.ddl, &self.watched).await?;
         self.begin_anew(&entries).await?;
+        if !tally.anew.is_empty() {
+            let Slot { system_id, name, .. } = &self.source;
+            asked::ask_within(&self.session.client, system_id, name, &tally.anew).await?;
+            self.watched.extend(tally.anew.iter().map(|(oid, _)| *oid));
+        }
         tracing::info!(
             schema = entries.iter().map(|entry| entry.schema.as_str()).collect::<Vec<_>>().join(", "),
             version = entries.iter().map(|entry| entry.version).max(),

@@ -7,6 +7,7 @@ mod large;
 mod operations;
 mod plugins;
 mod positions;
+mod rewriting;
 mod schema;
 mod schema_copy;
 mod shutdown;

@@ -29,8 +29,13 @@ const READ: &str = "read which tables are to be copied";
 
 async fn open(url: &Url) -> Result<Client, Error> {
     let client = connect(url, APPLICATION, &[("idle_session_timeout", "0")]).await?;
-    progress::create(&client, SNAPSHOTS, CREATE).await?;
+    create(&client).await?;
     Ok(client)
+}
+
+/// Makes the ledger where it is missing.
+pub(in crate::postgres) async fn create(client: &Client) -> Result<(), ::postgres::Error> {
+    progress::create(client, SNAPSHOTS, CREATE).await
 }
 
 /// Notes that tables are to be copied beside the stream of a slot. What they have on the target will go.
@@ -38,6 +43,20 @@ async fn open(url: &Url) -> Result<Client, Error> {
 /// # Errors
 /// A target that cannot be reached or written, and [`Error::Initial`].
 pub async fn ask(url: &Url, system_id: &str, slot: &str, tables: &[(u32, TableName)]) -> Result<(), Error> {
+    let client = open(url).await?;
+    if whole(&client, system_id, slot).await?.is_some_and(|whole| whole.phase != Phase::Done) {
+        return Err(Error::Initial { slot: slot.to_owned() });
+    }
+    Ok(ask_within(&client, system_id, slot, tables).await?)
+}
+
+/// As [`ask`], in the transaction that is open.
+pub(in crate::postgres) async fn ask_within(
+    client: &Client,
+    system_id: &str,
+    slot: &str,
+    tables: &[(u32, TableName)],
+) -> Result<(), ::postgres::Error> {
     const ASK: &str = "INSERT INTO pgstream.snapshot_tables AS t \
             (system_id, slot, oid, schema_name, table_name, state, horizon, lsn, epoch, ours, ranges, total_bytes) \
         VALUES ($1, $2, $3, $4, $5, 'waiting', $6, '0/0', 1, true, 0, 0) \
@@ -45,14 +64,10 @@ pub async fn ask(url: &Url, system_id: &str, slot: &str, tables: &[(u32, TableNa
             table_name = EXCLUDED.table_name, state = 'waiting', horizon = EXCLUDED.horizon, lsn = EXCLUDED.lsn, \
             epoch = t.epoch + 1, ours = true, ranges_done = 0, \
             rows = 0, bytes = 0, reason = NULL, ended_at = NULL";
-    let client = open(url).await?;
-    if whole(&client, system_id, slot).await?.is_some_and(|whole| whole.phase != Phase::Done) {
-        return Err(Error::Initial { slot: slot.to_owned() });
-    }
     let horizon = Horizon::of_all().to_string();
     for (oid, TableName { schema, name }) in tables {
         let asked = client.execute(ASK, &[&system_id, &slot, oid, schema, name, &horizon]).await;
-        asked.map_err(Error::statement(NOTE))?;
+        asked.map_err(|error| ::postgres::Error::statement(NOTE, &error))?;
     }
     Ok(())
 }
@@ -178,6 +193,23 @@ impl Asked {
             epoch: row.get(3),
         };
         Ok(rows.map_err(Error::statement(READ))?.iter().map(wanted).collect())
+    }
+
+    /// Has others wait in the place of tables.
+    ///
+    /// # Errors
+    /// A target that does not answer.
+    pub async fn replace(&self, by: &[(u32, (u32, TableName))]) -> Result<(), Error> {
+        const GONE: &str = "DELETE FROM pgstream.snapshot_tables \
+            WHERE system_id = $1 AND slot = $2 AND oid = ANY ($3) AND state = 'waiting'";
+        let Self { client, system_id, slot } = self;
+        let mut others: Vec<(u32, TableName)> = by.iter().map(|(_, other)| other.clone()).collect();
+        others.sort_by_key(|(oid, _)| *oid);
+        others.dedup();
+        ask_within(client, system_id, slot, &others).await?;
+        let oids: Vec<u32> = by.iter().map(|(oid, _)| *oid).collect();
+        let gone = client.execute(GONE, &[system_id, slot, &oids]).await;
+        gone.map(|_| ()).map_err(Error::statement(NOTE))
     }
 
     /// Up to where the target has what a slot's stream brought.

@@ -84,20 +84,6 @@ pub enum Error {
         /// The slot.
         slot: String,
     },
-    /// A foreign key of the target would take rows out of other tables.
-    #[error(
-        "{table}: it cannot be emptied on the target: the rows of other tables would be deleted or changed with its own"
-    )]
-    #[diagnostic(
-        code(sink::copy::referenced),
-        help(
-            "let the role of the target URL set session_replication_role (GRANT SET ON PARAMETER session_replication_role, Postgres 15), or drop the foreign keys with ON DELETE CASCADE, SET NULL or SET DEFAULT that name it for the copy"
-        )
-    )]
-    Referenced {
-        /// The table.
-        table: TableName,
-    },
     /// A ledger that is not what this program writes.
     #[error("the ledger of the snapshot on the target cannot be read: {reason}")]
     #[diagnostic(
@@ -122,7 +108,6 @@ impl Error {
             | Self::Count { .. }
             | Self::Busy { .. }
             | Self::Initial { .. }
-            | Self::Referenced { .. }
             | Self::Ledger { .. } => false,
         }
     }

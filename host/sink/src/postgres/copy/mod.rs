@@ -7,7 +7,7 @@ pub(super) mod asked;
 mod copier;
 mod error;
 mod ledger;
-mod target;
+pub(super) mod target;
 
 pub use asked::{Asked, Wanted, ask, give_up, look, made, missing, states, tables};
 pub use copier::{Copier, Range};

@@ -78,10 +78,11 @@ fn same_types(relation: &Relation, target: &Target) -> bool {
     })
 }
 
-async fn is_partitioned(client: &Client, table: &TableName) -> Result<bool, Error> {
+async fn is_partitioned(client: &Client, table: &TableName) -> Result<bool, ::postgres::Error> {
     let sql = format!("SELECT relkind = 'p' FROM pg_class WHERE oid = {}::regclass", literal(&quoted(table)));
-    let row = client.query_one(&sql, &[]).await.map_err(Error::statement("look at a table of the target"))?;
-    Ok(row.get(0))
+    let row = client.query_one(&sql, &[]).await;
+    let fault = |error| ::postgres::Error::statement("look at a table of the target", &error);
+    Ok(row.map_err(fault)?.get(0))
 }
 
 /// Of its own: those of a table that inherits from it are another's.
@@ -97,14 +98,15 @@ async fn only(client: &Client, table: &TableName) -> Result<String, Error> {
 }
 
 /// Whether rows of other tables go, or change, with those of this one.
-async fn takes_others_along(client: &Client, table: &TableName) -> Result<bool, Error> {
+async fn takes_others_along(client: &Client, table: &TableName) -> Result<bool, ::postgres::Error> {
     let sql = format!(
         "SELECT EXISTS (SELECT FROM pg_constraint WHERE confrelid = {}::regclass AND contype = 'f' \
                         AND confdeltype IN ('c', 'n', 'd') AND conrelid <> confrelid)",
         literal(&quoted(table))
     );
-    let row = client.query_one(&sql, &[]).await.map_err(Error::statement("look at a table of the target"))?;
-    Ok(row.get(0))
+    let row = client.query_one(&sql, &[]).await;
+    let fault = |error| ::postgres::Error::statement("look at a table of the target", &error);
+    Ok(row.map_err(fault)?.get(0))
 }
 
 /// Takes all rows out of a table. `replica`: foreign keys are off in this session.
@@ -114,13 +116,23 @@ pub(super) async fn empty(client: &Client, table: &TableName, replica: bool) -> 
     // Referenced by a foreign key, or not ours to truncate.
     let other_way = error.code().is_some_and(|code| matches!(code.code(), "0A000" | "42501"));
     if other_way {
-        if !replica && takes_others_along(client, table).await? {
-            return Err(Error::Referenced { table: table.clone() });
-        }
-        let delete = client.batch_execute(&format!("DELETE FROM {only}")).await;
-        return delete.map_err(Error::statement("empty a table of the target"));
+        return Ok(delete(client, table, replica).await?);
     }
     Err(Error::statement("empty a table of the target")(error))
+}
+
+/// The same, row by row.
+pub(in crate::postgres) async fn delete(
+    client: &Client,
+    table: &TableName,
+    replica: bool,
+) -> Result<(), super::super::Error> {
+    if !replica && takes_others_along(client, table).await? {
+        return Err(super::super::Error::Referenced { table: table.clone() });
+    }
+    let only = if is_partitioned(client, table).await? { "" } else { "ONLY " };
+    let delete = client.batch_execute(&format!("DELETE FROM {only}{}", quoted(table))).await;
+    Ok(delete.map_err(|error| ::postgres::Error::statement("empty a table of the target", &error))?)
 }
 
 /// Sets a sequence of the target; false if it has none of that name.
