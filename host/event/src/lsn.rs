@@ -12,6 +12,8 @@ pub struct Lsn(pub u64);
 impl Lsn {
     /// The position before every other.
     pub const ZERO: Self = Self(0);
+    /// Behind every other.
+    pub const MAX: Self = Self(u64::MAX);
 
     /// How many bytes of log lie between `earlier` and this position; 0 if it is not earlier.
     #[must_use]

@@ -46,11 +46,9 @@ pub(super) async fn table(
             listen::wal::Error::NotPublished { publication: source.publication.clone(), tables }.into()
         );
     }
-    if is_add {
-        may_be_added(source, url, &system_id, &found).await?;
-    }
+    let missing = if is_add { may_be_added(source, url, &system_id, &found).await? } else { Vec::new() };
     let asked: Vec<(u32, TableName)> = found.iter().map(|found| (found.oid, found.table.clone())).collect();
-    copy::ask(url, &system_id, &source.slot, &asked).await.map_err(pipeline::Error::from)?;
+    copy::ask(url, &system_id, &source.slot, &asked, &missing).await.map_err(pipeline::Error::from)?;
     for (_, table) in &asked {
         print(&format!("{table} will be copied while the stream goes on\n"));
     }
@@ -58,8 +56,13 @@ pub(super) async fn table(
     Ok(ExitCode::SUCCESS)
 }
 
-/// Refuses what would not work, or would remove what nobody spoke of.
-async fn may_be_added(source: &Options, url: &Url, system_id: &str, found: &[Found]) -> Result<(), Error> {
+/// Refuses what would not work, or would remove what nobody spoke of. The tables that the target lacks.
+async fn may_be_added(
+    source: &Options,
+    url: &Url,
+    system_id: &str,
+    found: &[Found],
+) -> Result<Vec<TableName>, Error> {
     let known = copy::states(url, system_id, &source.slot).await.map_err(pipeline::Error::from)?;
     let state_of = |found: &Found| known.iter().find(|(oid, _)| *oid == found.oid).map(|(_, state)| *state);
     let names: Vec<TableName> = found.iter().map(|found| found.table.clone()).collect();
@@ -80,7 +83,7 @@ async fn may_be_added(source: &Options, url: &Url, system_id: &str, found: &[Fou
     }
     let oids: Vec<u32> = found.iter().map(|found| found.oid).collect();
     listen::wal::publish(source, &oids, true).await?;
-    Ok(())
+    Ok(missing)
 }
 
 /// A name as it is typed.

@@ -209,7 +209,7 @@ impl Task {
             return Ok(End::Again);
         }
         // Now they have the names that the moment gives them, if they are there.
-        let missing = missing(&copy, &ledger, &moment).await?;
+        let missing = missing(&copy, &ledger, &moment, wanted).await?;
         if !missing.is_empty() {
             moment = self.make(&copy, &ledger, wanted, &missing).await?;
             if !self.arrives(asked, slot, moment.lsn).await? {
@@ -392,13 +392,22 @@ impl Task {
 }
 
 /// The oids of tables of the moment that the target lacks and that the modifiers do not keep from it.
-async fn missing(copy: &Copy<'_>, ledger: &Ledger, moment: &Moment) -> Result<HashSet<u32>, Error> {
+async fn missing(
+    copy: &Copy<'_>,
+    ledger: &Ledger,
+    moment: &Moment,
+    wanted: &[Wanted],
+) -> Result<HashSet<u32>, Error> {
     let kept_back = copy.kept_back(moment).await?;
     let names = moment.tables.iter().map(|table| table.relation.name.clone());
     let names: Vec<TableName> = names.filter(|name| !kept_back.contains(name)).collect();
     let missing = copy::missing(ledger.client(), &names).await?;
-    let tables = moment.tables.iter().filter(|table| missing.contains(&table.relation.name));
-    Ok(tables.map(|table| table.relation.oid).collect())
+    // One that was made by hand meanwhile stays as it is; as of when it is has to be noted all the same.
+    let was_missing = |oid| wanted.iter().any(|wanted| wanted.oid == oid && wanted.is_missing);
+    let tables = moment.tables.iter().map(|table| &table.relation).filter(|relation| {
+        !kept_back.contains(&relation.name) && (missing.contains(&relation.name) || was_missing(relation.oid))
+    });
+    Ok(tables.map(|relation| relation.oid).collect())
 }
 
 const STREAM: Error = Error::Bug { stage: "stream" };

@@ -39,7 +39,9 @@ impl Problem {
     #[must_use]
     pub fn remedy(&self) -> String {
         match self {
-            Self::Table { table } => format!("create {table} on the target, or exclude it"),
+            Self::Table { table } => format!(
+                "create {table} on the target, exclude it, or have `pgstream table add` make and copy it"
+            ),
             Self::Column { table, column, type_name } => format!(
                 "ALTER TABLE {} ADD COLUMN {} {type_name};",
                 ::postgres::table(table),

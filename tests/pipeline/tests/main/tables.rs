@@ -260,3 +260,32 @@ async fn what_cannot_be_copied_stays_out_and_is_told_and_the_stream_goes_on() {
     assert_eq!(left, "0");
     rig.drain(pgstream).await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_table_that_the_target_lacks_joins_whatever_the_log_says_of_it() {
+    let mut rig = Rig::start(15, "CREATE TABLE old (id int PRIMARY KEY, v text)", "").await.unwrap();
+    rig.server.sql("target", "DROP TABLE old").await.unwrap();
+    let done = rig.run().unwrap().finish(PATIENCE).await.unwrap();
+    assert!(done.code() == Some(1) && done.stderr.contains("pgstream table add"), "{}", done.stderr);
+    for sql in [
+        "ALTER TABLE old ADD COLUMN n int DEFAULT 1",
+        "INSERT INTO old SELECT i, 'v' || i FROM generate_series(1, 200) AS i",
+        "ALTER TABLE old RENAME v TO w",
+    ] {
+        rig.source(sql).await.unwrap();
+    }
+    table(&["add", "old"], &rig.config);
+    let mut pgstream = rig.run().unwrap();
+    rig.source("ALTER TABLE old ADD COLUMN late text; UPDATE old SET late = w WHERE id < 50").await.unwrap();
+    joined(&rig.server, &mut pgstream).await;
+    rig.source("ALTER TABLE old ALTER n SET NOT NULL; INSERT INTO old VALUES (1000, 'w', 2, 'late')")
+        .await
+        .unwrap();
+    rig.caught_up(&mut pgstream).await.unwrap();
+    rig.same("SELECT * FROM old ORDER BY id").await.unwrap();
+    let columns = "SELECT attnum, attname, atttypid::regtype::text, attnotnull FROM pg_attribute \
+        WHERE attrelid = 'old'::regclass AND attnum > 0 ORDER BY attnum";
+    rig.same(columns).await.unwrap();
+    nothing_is_left(&rig.server, &rig.server).await;
+    rig.drain(pgstream).await.unwrap();
+}

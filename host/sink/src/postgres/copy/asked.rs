@@ -22,6 +22,8 @@ pub struct Wanted {
     pub table: TableName,
     /// Changes with each change of the table's schema, and when it is asked for again.
     pub epoch: i64,
+    /// The target did not have it when it was asked for, and has not got it since.
+    pub is_missing: bool,
 }
 
 const NOTE: &str = "note that a table is to be copied";
@@ -38,16 +40,26 @@ pub(in crate::postgres) async fn create(client: &Client) -> Result<(), ::postgre
     progress::create(client, SNAPSHOTS, CREATE).await
 }
 
-/// Notes that tables are to be copied beside the stream of a slot. What they have on the target will go.
+/// Notes that tables are to be copied beside the stream of a slot. What they have on the target will go. Of those that are
+/// `missing` there, what the source does to their schema is not the stream's before they are made.
 ///
 /// # Errors
 /// A target that cannot be reached or written, and [`Error::Initial`].
-pub async fn ask(url: &Url, system_id: &str, slot: &str, tables: &[(u32, TableName)]) -> Result<(), Error> {
+pub async fn ask(
+    url: &Url,
+    system_id: &str,
+    slot: &str,
+    tables: &[(u32, TableName)],
+    missing: &[TableName],
+) -> Result<(), Error> {
     let client = open(url).await?;
     if whole(&client, system_id, slot).await?.is_some_and(|whole| whole.phase != Phase::Done) {
         return Err(Error::Initial { slot: slot.to_owned() });
     }
-    Ok(ask_within(&client, system_id, slot, tables).await?)
+    let (missing, there): (Vec<_>, Vec<_>) =
+        tables.iter().cloned().partition(|(_, table)| missing.contains(table));
+    ask_as_of(&client, system_id, slot, &missing, Lsn::MAX).await?;
+    Ok(ask_within(&client, system_id, slot, &there).await?)
 }
 
 /// As [`ask`], in the transaction that is open.
@@ -57,16 +69,26 @@ pub(in crate::postgres) async fn ask_within(
     slot: &str,
     tables: &[(u32, TableName)],
 ) -> Result<(), ::postgres::Error> {
+    ask_as_of(client, system_id, slot, tables, Lsn::ZERO).await
+}
+
+async fn ask_as_of(
+    client: &Client,
+    system_id: &str,
+    slot: &str,
+    tables: &[(u32, TableName)],
+    made_at: Lsn,
+) -> Result<(), ::postgres::Error> {
     const ASK: &str = "INSERT INTO pgstream.snapshot_tables AS t \
             (system_id, slot, oid, schema_name, table_name, state, horizon, lsn, epoch, ours, ranges, total_bytes) \
-        VALUES ($1, $2, $3, $4, $5, 'waiting', $6, '0/0', 1, true, 0, 0) \
+        VALUES ($1, $2, $3, $4, $5, 'waiting', $6, $7::text::pg_lsn, 1, true, 0, 0) \
         ON CONFLICT (system_id, slot, oid) DO UPDATE SET schema_name = EXCLUDED.schema_name, \
             table_name = EXCLUDED.table_name, state = 'waiting', horizon = EXCLUDED.horizon, lsn = EXCLUDED.lsn, \
             epoch = t.epoch + 1, ours = true, ranges_done = 0, \
             rows = 0, bytes = 0, reason = NULL, ended_at = NULL";
-    let horizon = Horizon::of_all().to_string();
+    let (horizon, lsn) = (Horizon::of_all().to_string(), made_at.to_string());
     for (oid, TableName { schema, name }) in tables {
-        let asked = client.execute(ASK, &[&system_id, &slot, oid, schema, name, &horizon]).await;
+        let asked = client.execute(ASK, &[&system_id, &slot, oid, schema, name, &horizon, &lsn]).await;
         asked.map_err(|error| ::postgres::Error::statement(NOTE, &error))?;
     }
     Ok(())
@@ -184,13 +206,14 @@ impl Asked {
     /// # Errors
     /// A target that does not answer.
     pub async fn waiting(&self) -> Result<Vec<Wanted>, Error> {
-        const WAITING: &str = "SELECT oid, schema_name, table_name, epoch FROM pgstream.snapshot_tables \
+        const WAITING: &str = "SELECT oid, schema_name, table_name, epoch, lsn = 'FFFFFFFF/FFFFFFFF' FROM pgstream.snapshot_tables \
             WHERE system_id = $1 AND slot = $2 AND state = 'waiting' ORDER BY oid";
         let rows = self.client.query(WAITING, &[&self.system_id, &self.slot]).await;
         let wanted = |row: &tokio_postgres::Row| Wanted {
             oid: row.get(0),
             table: TableName::new(row.get::<_, String>(1), row.get::<_, String>(2)),
             epoch: row.get(3),
+            is_missing: row.get(4),
         };
         Ok(rows.map_err(Error::statement(READ))?.iter().map(wanted).collect())
     }

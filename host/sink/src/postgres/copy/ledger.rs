@@ -217,7 +217,7 @@ impl Ledger {
     pub async fn begin(&self, whole: &Whole, archive: Option<&Archive>) -> Result<(), Error> {
         // Not what was asked for beside the stream, which has no moment yet.
         const FORGET: &str = "DELETE FROM pgstream.snapshot_tables \
-            WHERE system_id = $1 AND slot = $2 AND NOT (state = 'waiting' AND lsn = '0/0')";
+            WHERE system_id = $1 AND slot = $2 AND NOT (state = 'waiting' AND lsn IN ('0/0', 'FFFFFFFF/FFFFFFFF'))";
         const BEGIN: &str = "INSERT INTO pgstream.snapshots AS s (system_id, slot, phase, horizon, lsn, chain, archive, kept_back, all_ours, fresh) \
             VALUES ($1, $2, $3, $4, $5::text::pg_lsn, $6, $7, $8, $9, $10) \
             ON CONFLICT (system_id, slot) DO UPDATE SET phase = EXCLUDED.phase, horizon = EXCLUDED.horizon, \
