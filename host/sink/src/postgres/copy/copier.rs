@@ -69,7 +69,7 @@ impl Copier {
     /// Takes all rows out of a table: those of a copy that did not end, or those that were told to go.
     ///
     /// # Errors
-    /// A target that does not answer, a role that may not, and [`Error::Referenced`].
+    /// A target that does not answer, a role that may not, and rows of others that would go too.
     pub async fn empty(&mut self, table: &TableName) -> Result<(), Error> {
         target::empty(&self.client, table, self.replica).await
     }
