@@ -41,6 +41,11 @@ impl Log {
         }
     }
 
+    /// Whether versions were passed on that are not done yet.
+    pub(crate) fn is_waiting(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
     /// Versions that are done, now that everything before `confirmed` is.
     pub(crate) fn done(&mut self, confirmed: Lsn) -> Vec<String> {
         let mut done = Vec::new();

@@ -37,6 +37,8 @@ const BEAT: Duration = Duration::from_secs(1);
 const GRACE: Duration = Duration::from_millis(250);
 /// After so long without a message the server is asked whether it still has a reader for the slot.
 const SILENCE: Duration = Duration::from_secs(30);
+/// Versions of schemas are acknowledged at most this often.
+const ACKNOWLEDGE: Duration = Duration::from_millis(100);
 /// How long a commit may take to become visible after it was sent.
 const SETTLE: Duration = Duration::from_secs(5);
 /// How long a look into the catalog may take.
@@ -94,6 +96,8 @@ pub(crate) struct Stream {
     confirmed: Confirmed,
     stop: CancellationToken,
     collector: Collector,
+    /// When versions should be acknowledged, if there may be some.
+    acknowledge_at: Option<Instant>,
     /// When the batch that is being collected should go, if it is not empty.
     cut_at: Option<Instant>,
     last_cut: Instant,
@@ -150,6 +154,7 @@ impl Stream {
             out: parts.out,
             budget: parts.budget,
             stop: parts.stop,
+            acknowledge_at: None,
             cut_at: None,
             last_cut: now,
             last_beat: now,
@@ -198,8 +203,10 @@ impl Stream {
                 biased;
                 () = self.stop.cancelled(), if self.stop_by.is_none() => self.stop_by = Some(Instant::now() + GRACE),
                 () = self.confirmed.moved() => {
-                    let confirmed = self.confirmed.tell(&mut self.session);
-                    acknowledge(&self.client, &mut self.collector, self.tracked.as_mut(), confirmed).await?;
+                    self.confirmed.tell(&mut self.session);
+                    if self.collector.log.is_waiting() {
+                        self.acknowledge_at.get_or_insert_with(|| Instant::now() + ACKNOWLEDGE);
+                    }
                 }
                 () = sleep_until(due) => self.tell().await?,
                 () = sleep_until(wake) => self.woken().await?,
@@ -352,7 +359,10 @@ impl Stream {
     fn wake(&self) -> Instant {
         let beat = self.collector.has_heartbeat().then_some(self.last_beat + BEAT);
         let silence = self.last_message + SILENCE;
-        [self.due(), beat, self.stop_by].into_iter().flatten().fold(silence, Instant::min)
+        [self.due(), beat, self.stop_by, self.acknowledge_at]
+            .into_iter()
+            .flatten()
+            .fold(silence, Instant::min)
     }
 
     /// When the batch goes.
@@ -367,6 +377,11 @@ impl Stream {
             self.last_beat = now;
             self.collector.heartbeat();
             self.plan();
+        }
+        if self.acknowledge_at.is_some_and(|at| now >= at) {
+            self.acknowledge_at = None;
+            let confirmed = self.confirmed.tell(&mut self.session);
+            acknowledge(&self.client, &mut self.collector, self.tracked.as_mut(), confirmed).await?;
         }
         if now >= self.last_message + SILENCE {
             self.last_message = now;

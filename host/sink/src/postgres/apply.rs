@@ -120,7 +120,16 @@ impl Session {
         ddl: &Ddl,
         copied: &HashSet<u32>,
     ) -> Result<define::Done, Error> {
-        let done = define::define(&self.client, entries, ddl, self.replica, copied).await?;
+        // In one journey with the first statement.
+        let (open, client) = (self.open, &self.client);
+        let begin = async {
+            if open { Ok(()) } else { client.batch_execute("BEGIN").await.map_err(|error| lost(&error)) }
+        };
+        let define = define::define(client, entries, ddl, self.replica, copied);
+        let (begun, done) = tokio::join!(begin, define);
+        begun?;
+        self.open = true;
+        let done = done?;
         self.settles |= done.settles_at_commit;
         match &done.tables {
             Some(names) => {
@@ -190,13 +199,19 @@ impl Session {
     /// One try. After a failure the transaction is still to be rolled back.
     async fn attempt(&mut self, work: &Work, done: Option<Done>, order: Order) -> Result<(), Fault> {
         let failed = |failed, plan| Fault::Failed { failed, plan, committing: false };
-        // Whatever fails from here on, a look into the catalog too, must not take the parts before with it.
-        if self.open
-            && let Err(error) = self.client.batch_execute("SAVEPOINT unit").await
-        {
-            return Err(lost(&error).into());
-        }
-        let of_work = match self.tables.of_work(&self.client, work).await {
+        // Whatever fails from here on, a look into the catalog too, must not take the parts before with it. Both go in one
+        // journey: what is sent first is run first.
+        let (open, client) = (self.open, &self.client);
+        let mark = async {
+            if open {
+                client.batch_execute("SAVEPOINT unit").await.map_err(|error| lost(&error))
+            } else {
+                Ok(())
+            }
+        };
+        let (marked, of_work) = tokio::join!(mark, self.tables.of_work(client, work));
+        marked?;
+        let of_work = match of_work {
             // What is missing may have been made since the target was looked at.
             Err(Error::Target { .. }) => {
                 self.tables.forget();

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use ::postgres::Client;
 use event::TableName;
 use tokio_postgres::Statement;
+use tokio_postgres::types::ToSql;
 
 /// A column of a target table.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -105,7 +106,7 @@ LEFT JOIN LATERAL (
     WHERE k.opcdefault
       AND k.opcintype = CASE base.oid WHEN 1043 THEN 25 ELSE base.oid END
     LIMIT 1) o ON true
-WHERE a.attrelid = ANY($1) AND a.attnum > 0 AND NOT a.attisdropped
+WHERE a.attrelid = ANY({NAMED}) AND a.attnum > 0 AND NOT a.attisdropped
 ORDER BY a.attrelid, a.attnum";
 
 const UNIQUE: &str = "
@@ -113,11 +114,17 @@ SELECT i.indrelid, i.indisprimary, i.indimmediate, array_agg(a.attname::text ORD
 FROM pg_index i
 CROSS JOIN LATERAL unnest(i.indkey::int2[]) WITH ORDINALITY AS k(attnum, ord)
 JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
-WHERE i.indrelid = ANY($1) AND i.indisunique AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL
+WHERE i.indrelid = ANY({NAMED}) AND i.indisunique AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL
   AND k.ord <= i.indnkeyatts
 GROUP BY i.indexrelid, i.indrelid, i.indisprimary, i.indimmediate
 HAVING bool_and(a.attnotnull)
 ORDER BY i.indrelid, i.indisprimary DESC, count(*), i.indexrelid";
+
+/// The oids of the tables, for the other two queries: so none of the three waits for another.
+const NAMED: &str = "
+ARRAY(SELECT c.oid FROM unnest($1::text[], $2::text[]) AS w(schema, name)
+      JOIN pg_namespace n ON n.nspname = w.schema
+      JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = w.name)";
 
 /// The three queries, planned once.
 #[derive(Clone, Debug)]
@@ -133,8 +140,8 @@ impl Queries {
         let fault = |error| ::postgres::Error::statement("prepare to read the target's catalog", &error);
         Ok(Self {
             tables: client.prepare(TABLES).await.map_err(fault)?,
-            columns: client.prepare(COLUMNS).await.map_err(fault)?,
-            unique: client.prepare(UNIQUE).await.map_err(fault)?,
+            columns: client.prepare(&COLUMNS.replace("{NAMED}", NAMED)).await.map_err(fault)?,
+            unique: client.prepare(&UNIQUE.replace("{NAMED}", NAMED)).await.map_err(fault)?,
         })
     }
 }
@@ -148,14 +155,18 @@ pub(super) async fn read(
     let fault = |error| ::postgres::Error::statement("read the target's catalog", &error);
     let schemas: Vec<&str> = names.iter().map(|name| name.schema.as_str()).collect();
     let tables: Vec<&str> = names.iter().map(|name| name.name.as_str()).collect();
-    let rows = client.query(&queries.tables, &[&schemas, &tables]).await.map_err(fault)?;
+    let of: [&(dyn ToSql + Sync); 2] = [&schemas, &tables];
+    let (rows, columns, unique) = tokio::try_join!(
+        client.query(&queries.tables, &of),
+        client.query(&queries.columns, &of),
+        client.query(&queries.unique, &of)
+    )
+    .map_err(fault)?;
     let mut targets = Vec::with_capacity(rows.len());
-    let mut oids = Vec::with_capacity(rows.len());
     let mut by_oid = HashMap::new();
     for row in &rows {
         let oid: u32 = row.try_get(2).map_err(fault)?;
         by_oid.insert(oid, targets.len());
-        oids.push(oid);
         let name = TableName::new(
             row.try_get::<_, String>(0).map_err(fault)?,
             row.try_get::<_, String>(1).map_err(fault)?,
@@ -169,14 +180,14 @@ pub(super) async fn read(
             lacking: row.try_get(4).map_err(fault)?,
         });
     }
-    for row in &client.query(&queries.columns, &[&oids]).await.map_err(fault)? {
+    for row in &columns {
         let oid: u32 = row.try_get(0).map_err(fault)?;
         let column = column(row).map_err(fault)?;
         if let Some(target) = by_oid.get(&oid).and_then(|at| targets.get_mut(*at)) {
             target.columns.push(column);
         }
     }
-    for row in &client.query(&queries.unique, &[&oids]).await.map_err(fault)? {
+    for row in &unique {
         let oid: u32 = row.try_get(0).map_err(fault)?;
         let unique = Unique {
             primary: row.try_get(1).map_err(fault)?,

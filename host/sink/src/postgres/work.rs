@@ -141,6 +141,12 @@ impl Work {
         pieces.find_map(|(at, piece)| Some(Place { piece: at, step: piece.boundaries().next()? }))
     }
 
+    /// Whether it changes no row.
+    pub(super) fn is_rowless(&self) -> bool {
+        let mut steps = self.pieces.iter().flat_map(Piece::steps);
+        !steps.any(|(_, walk)| matches!(walk, Walk::Row(_) | Walk::Truncate(_)))
+    }
+
     /// What is done once it is applied; `None` if no transaction ends in it and there is no heartbeat.
     pub(super) fn done(&self) -> Option<Done> {
         let mut done = None;

@@ -254,7 +254,9 @@ impl Writer {
     /// transaction.
     async fn define(&mut self, part: Work) -> Result<(), Error> {
         let Some(entry) = part.schema().cloned() else { return Ok(()) };
-        self.session.apply(&part, None).await?;
+        if !part.is_rowless() {
+            self.session.apply(&part, None).await?;
+        }
         drop(part);
         let is_last = entry.part >= entry.parts;
         self.entries.push(entry);

@@ -130,7 +130,9 @@ impl Policy {
         let tables: HashSet<i32> = entries
             .iter()
             .filter(is_kept)
-            .filter(|entry| self.is_wanted(entry))
+            .filter(|entry| {
+                is_relation(entry) && (self.is_wanted(entry) || !self.there.contains(&table(entry)))
+            })
             .map(|entry| entry.id)
             .collect();
         let mut wanted: Vec<&Entry> = entries
