@@ -1,6 +1,7 @@
 //! Rows of `pgstream.schema_log`: read from the stream, looked for ahead of it, and acknowledged.
 
 use std::collections::{HashSet, VecDeque};
+use std::sync::Arc;
 
 use event::{Lsn, Relation, SchemaEntry, TableName, Value};
 use postgres::Client;
@@ -138,7 +139,7 @@ pub(crate) async fn pending(client: &Client, start: Lsn) -> Result<HashSet<u32>,
 }
 
 /// Whether the log knows tables of this name, and none of them is there, under whatever name.
-pub(crate) async fn is_dropped(client: &Client, table: &TableName) -> Result<bool, Error> {
+async fn is_dropped(client: &Client, table: &TableName) -> Result<bool, Error> {
     const KNOWN: &str = "SELECT count(*) > 0 AND bool_and(NOT EXISTS (SELECT FROM pg_class AS t WHERE t.oid = (c->>'oid')::oid)) \
         FROM pgstream.schema_log, jsonb_array_elements(changes) AS c \
         WHERE c->>'kind' = 'table' AND ( \
@@ -147,7 +148,7 @@ pub(crate) async fn is_dropped(client: &Client, table: &TableName) -> Result<boo
 }
 
 /// Whether the log knows columns of this name in a table, and none of them is there, under whatever name.
-pub(crate) async fn is_column_dropped(client: &Client, oid: u32, column: &str) -> Result<bool, Error> {
+async fn is_column_dropped(client: &Client, oid: u32, column: &str) -> Result<bool, Error> {
     const KNOWN: &str = "SELECT count(*) > 0 AND bool_and(NOT EXISTS ( \
             SELECT FROM pg_attribute AS a WHERE a.attrelid = $1 AND a.attnum = (it->>'attnum')::int AND NOT a.attisdropped)) \
         FROM pgstream.schema_log, jsonb_array_elements(changes) AS c, \
@@ -159,6 +160,27 @@ pub(crate) async fn is_column_dropped(client: &Client, oid: u32, column: &str) -
 async fn is_so(client: &Client, sql: &str, of: &[&(dyn ToSql + Sync)]) -> Result<bool, Error> {
     let fault = Error::statement("look for what was dropped in pgstream.schema_log");
     Ok(client.query_one(sql, of).await.map_err(fault)?.get::<_, Option<bool>>(0).unwrap_or_default())
+}
+
+/// Which of these tables and columns, that are not among `relations`, were dropped.
+pub(crate) async fn dropped(
+    client: &Client,
+    relations: &[Arc<Relation>],
+    missing: Vec<(TableName, Option<String>)>,
+) -> Result<Vec<(TableName, Option<String>)>, Error> {
+    let mut dropped = Vec::new();
+    for (table, column) in missing {
+        let relation = relations.iter().find(|relation| relation.name == table);
+        let is_gone = match (&column, relation) {
+            (None, None) => is_dropped(client, &table).await?,
+            (Some(column), Some(relation)) => is_column_dropped(client, relation.oid, column).await?,
+            (None, Some(_)) | (Some(_), None) => false,
+        };
+        if is_gone {
+            dropped.push((table, column));
+        }
+    }
+    Ok(dropped)
 }
 
 /// Which of these tables were made after the log began.

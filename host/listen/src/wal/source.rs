@@ -133,21 +133,10 @@ impl Source {
         &self,
         missing: Vec<(TableName, Option<String>)>,
     ) -> Result<Vec<(TableName, Option<String>)>, Error> {
-        let mut dropped = Vec::new();
-        for (table, column) in missing.into_iter().filter(|_| self.pending.is_some()) {
-            let relation = self.relations.iter().find(|relation| relation.name == table);
-            let is_dropped = match (&column, relation) {
-                (None, None) => log::is_dropped(&self.client, &table).await?,
-                (Some(column), Some(relation)) => {
-                    log::is_column_dropped(&self.client, relation.oid, column).await?
-                }
-                (None, Some(_)) | (Some(_), None) => false,
-            };
-            if is_dropped {
-                dropped.push((table, column));
-            }
+        if self.pending.is_none() {
+            return Ok(Vec::new());
         }
-        Ok(dropped)
+        log::dropped(&self.client, &self.relations, missing).await
     }
 
     /// Whether the stream will bring a change of the table's schema that [`Source::relations`] may have already: what a
@@ -286,7 +275,7 @@ impl Source {
 }
 
 /// The tables of the publication, ours left out, and what the catalog says of them.
-async fn relations(
+pub(crate) async fn relations(
     client: &Client,
     server: &Server,
     publication: &str,

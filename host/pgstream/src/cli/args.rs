@@ -122,15 +122,39 @@ pub(crate) struct Status {
     pub json: bool,
 }
 
-/// What to show of the schema log.
+/// What to do with schemas.
 #[derive(Debug, Subcommand)]
 pub(crate) enum SchemaCommand {
+    /// Looks at the source alone.
+    #[command(flatten)]
+    Look(SchemaLook),
+    /// Print what the changes on their way would do on the target, and whether the stream would stop
+    Plan(SchemaPlan),
+}
+
+/// What to show of the schema log.
+#[derive(Debug, Subcommand)]
+pub(crate) enum SchemaLook {
     /// List the versions, the newest first
     Log(SchemaLog),
     /// Print a schema as it was, as SQL
     Show(SchemaShow),
     /// Print the statements that lead from one version to another
     Diff(SchemaDiff),
+}
+
+/// Flags of `schema plan`.
+#[derive(Debug, Args)]
+pub(crate) struct SchemaPlan {
+    /// The source
+    #[command(flatten)]
+    pub source: SourceFlags,
+    /// Address of the target
+    #[arg(long, value_name = "URL")]
+    pub target_url: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Flags of `schema log`.
@@ -221,9 +245,12 @@ impl TableCommand {
 impl SchemaCommand {
     fn source(&self) -> &SourceFlags {
         match self {
-            Self::Log(SchemaLog { source, .. })
-            | Self::Show(SchemaShow { source, .. })
-            | Self::Diff(SchemaDiff { source, .. }) => source,
+            Self::Look(
+                SchemaLook::Log(SchemaLog { source, .. })
+                | SchemaLook::Show(SchemaShow { source, .. })
+                | SchemaLook::Diff(SchemaDiff { source, .. }),
+            )
+            | Self::Plan(SchemaPlan { source, .. }) => source,
         }
     }
 }
@@ -371,6 +398,9 @@ impl Cli {
             Command::Schema(command) => {
                 give("--postgres-url", SOURCE_URL, command.source().postgres_url.as_deref());
                 give("--replication-slot", SLOT, command.source().replication_slot.as_deref());
+                if let SchemaCommand::Plan(SchemaPlan { target_url, .. }) = command {
+                    give("--target-url", TARGET_URL, target_url.as_deref());
+                }
             }
             Command::Snapshot(snapshot) => {
                 give("--postgres-url", SOURCE_URL, snapshot.postgres_url.as_deref());

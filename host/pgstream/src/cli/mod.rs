@@ -6,6 +6,7 @@ mod error;
 mod init;
 mod later;
 mod look;
+mod plan;
 mod run;
 mod schema;
 mod status;
@@ -18,7 +19,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, FromArgMatches};
 use listen::wal::Parts;
 
-use self::args::{Cli, Command};
+use self::args::{Cli, Command, SchemaCommand};
 use crate::config::{Input, Loaded};
 use crate::report;
 use crate::telemetry::Logging;
@@ -79,7 +80,11 @@ fn execute(cli: &Cli, input: &Input, logging: &mut Logging) -> Result<ExitCode, 
             let (source, target) = started(input.ends()?, logging);
             runtime()?.block_on(destroy::destroy(&source.wal, target.as_ref(), destroy.parts.parts()))
         }
-        Command::Schema(command) => {
+        Command::Schema(SchemaCommand::Plan(wanted)) => {
+            let ready = started(input.ready()?, logging);
+            runtime()?.block_on(plan::plan(&ready, wanted.json))
+        }
+        Command::Schema(SchemaCommand::Look(command)) => {
             let (source, _) = started(input.ends()?, logging);
             runtime()?.block_on(schema::schema(&source.wal, command))
         }

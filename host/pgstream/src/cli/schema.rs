@@ -7,15 +7,15 @@ use listen::wal::{Options, Version, document, objects, versions};
 use schema::{Change, Object, Statement};
 use serde_json::json;
 
-use super::args::{SchemaCommand, SchemaDiff, SchemaLog, SchemaShow};
+use super::args::{SchemaDiff, SchemaLog, SchemaLook, SchemaShow};
 use super::{Error, print};
 
 /// Does what was asked for.
-pub(super) async fn schema(source: &Options, command: &SchemaCommand) -> Result<ExitCode, Error> {
+pub(super) async fn schema(source: &Options, command: &SchemaLook) -> Result<ExitCode, Error> {
     let text = match command {
-        SchemaCommand::Log(wanted) => log(source, wanted).await?,
-        SchemaCommand::Show(wanted) => show(source, wanted).await?,
-        SchemaCommand::Diff(wanted) => diff(source, wanted).await?,
+        SchemaLook::Log(wanted) => log(source, wanted).await?,
+        SchemaLook::Show(wanted) => show(source, wanted).await?,
+        SchemaLook::Diff(wanted) => diff(source, wanted).await?,
     };
     print(&text);
     Ok(ExitCode::SUCCESS)

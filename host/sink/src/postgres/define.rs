@@ -59,21 +59,35 @@ pub enum Destructive {
     Keep,
 }
 
+/// What becomes of a statement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It changes something.
+    Done,
+    /// The settings leave it out.
+    LeftOut,
+    /// Its work was done already.
+    Already,
+}
+
 /// What was done of a change.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Done {
     /// The tables that are not what they were; `None` if that may be any.
     pub(super) tables: Option<HashSet<TableName>>,
-    /// Statements that changed something.
-    pub(super) done: usize,
-    /// Statements that the settings leave out.
-    pub(super) left_out: usize,
-    /// Statements whose work was done already.
-    pub(super) already: usize,
+    /// The statements, and what became of each.
+    pub(super) statements: Vec<(Statement, Fate)>,
     /// Something can be used only after the commit.
     pub(super) settles_at_commit: bool,
     /// Tables that were emptied, to be copied again.
     pub(super) anew: Vec<(u32, TableName)>,
+}
+
+impl Done {
+    /// The statements that this became of.
+    pub(super) fn of(&self, wanted: Fate) -> impl Iterator<Item = &Statement> {
+        self.statements.iter().filter(move |(_, fate)| *fate == wanted).map(|(statement, _)| statement)
+    }
 }
 
 /// Does on the target what a statement did on the source: its entries, one for each schema that it changed. `replica`: triggers
@@ -112,32 +126,25 @@ pub(super) async fn define(
     masked::leave_out_defaults(client, &mut changes, entries, &mut anew).await?;
     done.anew = anew.tables;
     done.tables = touched(&changes);
-    let mut wanted = Vec::new();
     let mut statements = schema::statements(&changes);
     if ddl.owners_and_grants {
         statements.extend(schema::privileges(&changes));
     }
     for statement in statements {
-        if is_wanted(&statement, entry, ddl)? {
-            wanted.push(statement);
-        } else {
-            done.left_out += 1;
-        }
+        let fate = if is_wanted(&statement, entry, ddl)? { Fate::Done } else { Fate::LeftOut };
+        done.statements.push((statement, fate));
     }
+    let wanted: Vec<&Statement> = done.of(Fate::Done).collect();
     // One alone is told by name if it fails, at once.
-    if wanted.len() != 1 && all(client, &wanted, ddl).await? {
-        done.done = wanted.len();
-        done.settles_at_commit = wanted.iter().any(|statement| statement.settles_at_commit);
-        return Ok(done);
-    }
-    for statement in &wanted {
-        if run(client, statement, entry, ddl).await? {
-            done.done += 1;
-            done.settles_at_commit |= statement.settles_at_commit;
-        } else {
-            done.already += 1;
+    if wanted.len() == 1 || !all(client, &wanted, ddl).await? {
+        for (statement, fate) in done.statements.iter_mut().filter(|(_, fate)| *fate == Fate::Done) {
+            if !run(client, statement, entry, ddl).await? {
+                *fate = Fate::Already;
+            }
         }
     }
+    let settles = done.of(Fate::Done).any(|statement| statement.settles_at_commit);
+    done.settles_at_commit = settles;
     Ok(done)
 }
 
@@ -173,7 +180,7 @@ fn is_wanted(statement: &Statement, entry: &SchemaEntry, ddl: &Ddl) -> Result<bo
 }
 
 /// All statements at once, in one journey; false, with nothing done, if one of them fails.
-async fn all(client: &Client, statements: &[Statement], ddl: &Ddl) -> Result<bool, Error> {
+async fn all(client: &Client, statements: &[&Statement], ddl: &Ddl) -> Result<bool, Error> {
     if statements.is_empty() {
         return Ok(true);
     }

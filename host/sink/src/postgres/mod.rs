@@ -15,6 +15,7 @@ mod define;
 mod encode;
 mod error;
 mod fold;
+mod foresee;
 mod masked;
 mod plan;
 mod progress;
@@ -29,7 +30,8 @@ mod writer;
 
 pub use anew::Rewriting;
 pub use counters::Summary;
-pub use define::{Ddl, Destructive};
+pub use define::{Ddl, Destructive, Fate};
 pub use error::{Error, Problem};
+pub use foresee::{Foreseen, foresee};
 pub use progress::{Destroyed, Progress, destroy, status};
 pub use writer::{OnConflict, Options, Writer};

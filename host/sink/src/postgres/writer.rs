@@ -15,7 +15,7 @@ use super::anew::Rewriting;
 use super::apply::Session;
 use super::copy::asked;
 use super::counters::{Notice, Summary};
-use super::define::Ddl;
+use super::define::{Ddl, Fate};
 use super::progress::{self, APPLICATION, Mover, Progress};
 use super::work::{Done, Work};
 use super::{Error, Problem};
@@ -58,7 +58,7 @@ impl Options {
 /// Settings of the session. Every statement finds its rows by a key, so plans are made once and always walk the
 /// index: the planner's guesses for arrays of unknown length, or for a table that was empty when it looked, would
 /// scan whole tables.
-const SETTINGS: [(&str, &str); 12] = [
+pub(super) const SETTINGS: [(&str, &str); 12] = [
     // A function may name what comes after it.
     ("check_function_bodies", "off"),
     ("plan_cache_mode", "force_generic_plan"),
@@ -275,9 +275,9 @@ impl Writer {
             schema = entries.iter().map(|entry| entry.schema.as_str()).collect::<Vec<_>>().join(", "),
             version = entries.iter().map(|entry| entry.version).max(),
             command = entries.first().map(|entry| entry.command_tag.as_str()),
-            statements = tally.done,
-            left_out = tally.left_out,
-            already = tally.already,
+            statements = tally.of(Fate::Done).count(),
+            left_out = tally.of(Fate::LeftOut).count(),
+            already = tally.of(Fate::Already).count(),
             "schema changed"
         );
         Ok(())
