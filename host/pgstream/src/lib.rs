@@ -1,5 +1,6 @@
 //! The binary's parts: command line, configuration, logs, errors, and the pipeline that joins the stages.
 
+mod bars;
 pub mod cli;
 pub mod config;
 pub mod failure;

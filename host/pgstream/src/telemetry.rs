@@ -6,6 +6,7 @@ use tracing::level_filters::LevelFilter;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::format::FmtSpan;
 
+use crate::bars;
 use crate::config::Section;
 
 /// How logs look.
@@ -82,9 +83,10 @@ impl Logging {
         for name in OURS {
             filter.push_str(&format!(",{name}={}", self.level));
         }
+        bars::show(self.format == Format::Console && std::io::stderr().is_terminal());
         let builder = tracing_subscriber::fmt()
             .with_env_filter(EnvFilter::new(filter))
-            .with_writer(std::io::stderr)
+            .with_writer(bars::Stderr)
             .with_span_events(FmtSpan::NONE)
             .with_ansi(self.colored());
         // A second logger in one process, as in tests, is no reason to stop.

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use listen::wal::Parts;
 
 use super::{Error, init};
-use crate::config::Ready;
+use crate::config::{Mode, Ready};
 use crate::pipeline;
 use crate::shutdown::Stop;
 
@@ -15,7 +15,11 @@ pub(super) async fn run(ready: Ready, first: Option<Parts>) -> Result<ExitCode, 
     if let Some(parts) = first {
         init::init(&ready.source.wal, parts).await?;
     }
+    let streams = ready.source.mode != Mode::Snapshot;
     let summary = pipeline::run(ready, stop).await?;
+    if !streams {
+        return Ok(ExitCode::SUCCESS);
+    }
     tracing::info!(
         transactions = summary.transactions,
         inserts = summary.inserts,

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::{Bytes, BytesMut};
 use event::Batch;
@@ -13,9 +13,8 @@ use sink::postgres::copy::{self, Copier, Entry, Existing, Ledger, Plan, Range, S
 use tokio::sync::mpsc;
 
 use super::modifier::Handle;
-use super::progress::{FIRST, PERIOD, Progress};
+use super::progress::{FIRST, PERIOD, Progress, Telling};
 use super::{Copy, failure};
-use crate::config::Mode;
 use crate::failure::Error;
 
 /// How much is read before it is written.
@@ -96,7 +95,8 @@ pub(super) async fn round(
     }
     let range_bytes = u64::try_from(settings.range_bytes).unwrap_or(u64::MAX);
     let tasks = tasks(&tables, range_bytes, |_| true);
-    let progress = Arc::new(Progress::default());
+    let total = tables.iter().map(Table::bytes).sum();
+    let progress = Arc::new(Progress::begin(total, settings.disable_progress));
     let mut copier = connect(copy, ledger).await?;
     let mut ways = Vec::new();
     for (at, ((table, plan), route)) in tables.iter().zip(&plans).zip(routed).enumerate() {
@@ -122,7 +122,6 @@ pub(super) async fn round(
             copier.empty(&table.relation.name).await?;
             fault::here!("copy-emptied");
         }
-        progress.expect(table.bytes());
         let binary = route == Route::AsTheyAre && table.portable && plan.same_types;
         let (left, fate) = (AtomicU64::new(ranges), AtomicUsize::new(GOING));
         ways.push(Way { route, binary, left, fate, reason: Mutex::default() });
@@ -137,10 +136,10 @@ pub(super) async fn round(
         taken_at: i64::try_from(now.as_micros()).unwrap_or(i64::MAX),
         moment: moment.name.clone(),
     });
-    let began = Instant::now();
-    let mut telling = Telling { copy, moment, progress: &progress, began, warned: 0 };
+    let mut telling = Telling::new(&ready.source, moment, &progress);
     let result = work(copy, ledger, &round, copier, &mut telling).await;
-    progress.line(began, None, if result.is_ok() { "rows copied" } else { "copy interrupted" });
+    progress.end(result.is_ok());
+    progress.line(None, if result.is_ok() { "rows copied" } else { "copy interrupted" });
     let left = settle(ledger, moment, &round, last).await;
     result?;
     left
@@ -212,39 +211,6 @@ async fn work(
     }
 }
 
-/// Says how far it is, and what it costs the source.
-struct Telling<'a> {
-    copy: &'a Copy<'a>,
-    moment: &'a Moment,
-    progress: &'a Progress,
-    began: Instant,
-    /// How much log was kept when it was last warned of.
-    warned: u64,
-}
-
-impl Telling<'_> {
-    async fn tell(&mut self) {
-        let source = &self.copy.ready.source;
-        let mut kept = None;
-        if source.mode == Mode::SnapshotAndReplication {
-            // A moment that is lost ends the readers too: they say so.
-            kept = self.moment.wal_kept(&source.wal.slot).await.ok();
-        }
-        let limit = source.snapshot.wal_warning_bytes as u64;
-        if let Some(kept) = kept.filter(|kept| *kept >= limit.max(self.warned * 2)) {
-            self.warned = kept;
-            tracing::warn!(
-                mib = kept >> 20,
-                "the source keeps its log until the copy is complete: see that it has room, and that max_slot_wal_keep_size \
-                 does not end the slot before"
-            );
-        }
-        if !source.snapshot.disable_progress {
-            self.progress.line(self.began, kept, "copying");
-        }
-    }
-}
-
 /// Notes what became of the tables that are not complete.
 async fn settle(ledger: &Ledger, moment: &Moment, round: &Round, last: bool) -> Result<Left, Error> {
     let mut left = Left::default();
@@ -295,6 +261,7 @@ impl Worker {
             if way.fate.load(Ordering::Relaxed) != GOING {
                 continue;
             }
+            round.progress.range_begins(task.table, &table.relation.name, table.bytes());
             let copied = tokio::select! {
                 biased;
                 () = halt.cancelled() => return Ok(()),
@@ -303,17 +270,21 @@ impl Worker {
             match copied {
                 Ok(true) => {
                     if way.left.fetch_sub(1, Ordering::Relaxed) == 1 {
-                        round.progress.table();
+                        round.progress.table_ends(task.table, true);
                         tracing::debug!(table = %table.relation.name, "table copied");
                     }
                 }
-                Ok(false) => way.fate.store(STALE, Ordering::Relaxed),
+                Ok(false) => {
+                    way.fate.store(STALE, Ordering::Relaxed);
+                    round.progress.table_ends(task.table, false);
+                }
                 Err(error) if is_of_table(&error) => {
                     tracing::error!(table = %table.relation.name, %error, "table left: the others go on");
                     if let Ok(mut reason) = way.reason.lock() {
                         reason.get_or_insert_with(|| error.to_string());
                     }
                     way.fate.store(FAILED, Ordering::Relaxed);
+                    round.progress.table_ends(task.table, false);
                     self.copier.abandon().await?;
                     self.reader.abandon().await?;
                 }
@@ -340,7 +311,7 @@ impl Worker {
         };
         self.reader.finish().await?;
         self.copier.finish(rows, bytes).await?;
-        self.round.progress.range(rows, bytes, task.bytes);
+        self.round.progress.range_ends(task.table, rows, bytes, task.bytes);
         Ok(true)
     }
 

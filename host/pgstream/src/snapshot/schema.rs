@@ -2,15 +2,13 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::Instant;
 
 use event::TableName;
 use listen::snapshot::Moment;
 use postgres::{Client, DumpOptions, PgDump, create_roles, read_roles};
 use sink::postgres::restore::{self, Policy, Report, Restore};
 
-use super::progress::PERIOD;
+use super::progress::Making;
 use crate::config::{Ready, SchemaCopy, What};
 use crate::failure::Error;
 use crate::shutdown::Stop;
@@ -89,21 +87,18 @@ impl Schema<'_> {
         let pairs = settings.session_settings.iter().filter_map(|setting| setting.split_once('='));
         let pairs: Vec<(String, String)> =
             pairs.map(|(name, value)| (name.trim().to_owned(), value.trim().to_owned())).collect();
-        let quiet = self.ready.source.snapshot.disable_progress;
-        let (began, told) = (Instant::now(), AtomicI64::new(0));
-        let progress = move |done: usize, all: usize| {
-            let periods = i64::try_from(began.elapsed().as_secs() / PERIOD.as_secs()).unwrap_or_default();
-            if !quiet && told.swap(periods, Ordering::Relaxed) < periods {
-                tracing::info!(done, all, "indexes, constraints and what follows");
-            }
-        };
+        let shown = Arc::new(Making::begin(self.ready.source.snapshot.disable_progress));
+        let making = Arc::clone(&shown);
+        let progress = move |done: usize, all: usize| making.made(done, all);
         let restore = self.restore(archive)?;
         let url = &self.ready.target.postgres.url;
         let making = restore.after_data(url, &pairs, self.ready.source.snapshot.workers, Arc::new(progress));
         let report = tokio::select! {
-            report = making => report?,
-            () = stop.requested() => return Ok(()),
+            report = making => Some(report),
+            () = stop.requested() => None,
         };
+        shown.end();
+        let Some(report) = report.transpose()? else { return Ok(()) };
         tell(&report, "indexes and constraints made");
         fault::here!("copy-finished");
         Ok(())

@@ -358,3 +358,30 @@ async fn a_copy_that_takes_long_tells_how_far_it_is_and_what_the_source_keeps() 
     }
     rig.drain(pgstream).await.unwrap();
 }
+
+#[tokio::test]
+async fn on_a_terminal_bars_show_how_far_it_is_and_elsewhere_nothing_is_drawn() {
+    let mut rig = Rig::start(15, "CREATE TABLE wide (id int PRIMARY KEY, v text)", "").await.unwrap();
+    copying(&mut rig, "snapshot\n    snapshot: {mode: data}");
+    rig.source("INSERT INTO wide SELECT i, repeat('x', 200) FROM generate_series(1, 50000) AS i")
+        .await
+        .unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("config.yaml");
+    std::fs::write(&file, &rig.config).unwrap();
+    let mut command = Pgstream::prepare(&["snapshot"]).unwrap();
+    command.arg("-c").arg(&file);
+    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    let words: Vec<String> = words.map(|word| format!("'{}'", word.to_string_lossy())).collect();
+    // `script` gives the program a terminal.
+    let mut terminal = std::process::Command::new("script");
+    terminal.args(["-qec", &format!("stty cols 80; {}", words.join(" ")), "/dev/null"]).env("TERM", "xterm");
+    let drawn = String::from_utf8(terminal.output().unwrap().stdout).unwrap();
+    assert!(
+        drawn.contains("all tables") && drawn.contains("public.wide") && drawn.contains("rows copied"),
+        "{drawn}"
+    );
+    rig.server.sql("target", "TRUNCATE wide").await.unwrap();
+    let done = Pgstream::command(&["snapshot"], &rig.config).unwrap();
+    assert!(done.code() == Some(0) && !done.stderr.contains("all tables"), "{}", done.stderr);
+}
