@@ -72,6 +72,37 @@ impl Postgres {
         server.start_again().map(|()| server)
     }
 
+    /// Starts a standby of this server, which is stopped for a moment to be copied. It follows by streaming, and keeps what its
+    /// readers see (`hot_standby_feedback`) unless `settings` say otherwise.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`] when one of the two does not start, or the copy fails.
+    pub fn standby(&mut self, settings: &[(&str, &str)]) -> Result<Self> {
+        self.stop(Stop::Fast)?;
+        let mut standby = Self {
+            folder: folder::for_a_server(self.account)?,
+            installation: self.installation.clone(),
+            account: self.account,
+            auth: self.auth,
+            port: free_port(),
+            guard: None,
+            kept: false,
+        };
+        binaries::run(self.account.command("cp").arg("-a").arg(self.data()).arg(standby.data()))?;
+        let signal = standby.data().join("standby.signal");
+        std::fs::write(&signal, "").map_err(Error::file("write", &signal))?;
+        self.account.own(&signal)?;
+        let primary = format!("host=127.0.0.1 port={} user=postgres application_name=standby", self.port);
+        let usual = [("primary_conninfo", primary.as_str()), ("hot_standby_feedback", "on")];
+        let all = usual.iter().chain(settings);
+        standby
+            .set(&all.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect::<Vec<_>>())?;
+        self.start_again()?;
+        standby.start_again()?;
+        Ok(standby)
+    }
+
     /// The URL of a database for the superuser, with the password where one is asked for.
     pub fn url(&self, database: &str) -> String {
         match self.auth {
@@ -276,7 +307,7 @@ impl Postgres {
         let text = std::fs::read_to_string(self.data().join("postmaster.pid")).unwrap_or_default();
         let mut lines = text.lines();
         lines.next().is_some_and(|first| first.trim() == pid.to_string())
-            && lines.nth(6).is_some_and(|state| state.trim() == "ready")
+            && lines.nth(6).is_some_and(|state| matches!(state.trim(), "ready" | "standby"))
     }
 
     fn write_access(&self) -> Result<()> {

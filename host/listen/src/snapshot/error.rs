@@ -27,15 +27,26 @@ pub enum Error {
         /// What the server said.
         reason: String,
     },
-    /// A standby does not know which transactions its primary runs, so nobody could say what the stream has to leave out.
-    #[error("the source is a standby: a copy that a stream follows cannot be taken from it")]
+    /// The replay of a standby has to stand still while a copy is begun that a stream follows.
+    #[error("the source is a standby, and this role may not pause its replay")]
     #[diagnostic(
         code(listen::snapshot_standby),
         help(
-            "copy from the primary; a copy without a stream (`pgstream snapshot`) may be taken from a standby"
+            "on the primary: GRANT EXECUTE ON FUNCTION pg_wal_replay_pause(), pg_wal_replay_resume(), \
+             pg_get_wal_replay_pause_state() TO the role, or copy from the primary; a copy without a stream (`pgstream snapshot`) \
+             needs no such right"
         )
     )]
     Standby,
+    /// It did not come to stand.
+    #[error("the standby did not pause its replay in time")]
+    #[diagnostic(
+        code(listen::snapshot_paused),
+        help(
+            "queries on the standby may hold it up: see pg_stat_activity and max_standby_streaming_delay; it is tried again"
+        )
+    )]
+    Paused,
     /// A table cannot be read.
     #[error("{table}: cannot be read: {reason}")]
     #[diagnostic(code(listen::snapshot_table), help("{remedy}"))]
@@ -85,7 +96,7 @@ impl Error {
         match self {
             Self::Postgres(error) => error.is_transient(),
             Self::Source(error) => error.is_transient(),
-            Self::Lost { .. } => true,
+            Self::Lost { .. } | Self::Paused => true,
             Self::Standby
             | Self::Table { .. }
             | Self::Rows { .. }

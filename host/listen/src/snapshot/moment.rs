@@ -2,6 +2,8 @@
 
 use event::{Horizon, Lsn, TableName};
 use postgres::{Client, Url};
+use tokio_postgres::SimpleQueryMessage;
+use tokio_postgres::error::SqlState;
 
 use super::{Error, Selection, Sequence, Table, sequences, tables};
 use crate::wal::{catalog, server};
@@ -56,31 +58,12 @@ impl Moment {
             None => Vec::new(),
         };
         let published: Vec<u32> = published.into_iter().map(|(oid, _)| oid).collect();
-        client
-            .batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-            .await
-            .map_err(Error::statement("begin the snapshot"))?;
-        const EXPORT: &str = "SELECT pg_export_snapshot()";
-        let row = client.query_one(EXPORT, &[]).await.map_err(Error::statement("export the snapshot"))?;
-        let horizon = catalog::horizon(&client).await?;
-        // After it was taken: what it sees was committed before. Where commits are asynchronous that is in the log, and
-        // not yet written.
-        const WRITTEN: &str = "SELECT (CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_insert_lsn() END)::text, pg_is_in_recovery()";
-        let written =
-            client.query_one(WRITTEN, &[]).await.map_err(Error::statement("read the end of the log"))?;
-        if options.publication.is_some() && written.get::<_, bool>(1) {
-            return Err(Error::Standby);
-        }
+        let Seen { name, horizon, lsn } = match &options.publication {
+            Some(_) if is_standby(&client).await? => on_standby(&client, &options.url).await?,
+            _ => see(&client).await?,
+        };
         let (tables, names) = tables::read(&client, &options.selection, &published).await?;
-        Ok(Self {
-            name: row.get(0),
-            horizon,
-            lsn: written.get::<_, Option<&str>>(0).and_then(|text| text.parse().ok()).unwrap_or_default(),
-            version: server.number.unsigned_abs(),
-            tables,
-            names,
-            client,
-        })
+        Ok(Self { name, horizon, lsn, version: server.number.unsigned_abs(), tables, names, client })
     }
 
     /// Whether the source has a table of that oid now.
@@ -112,6 +95,83 @@ impl Moment {
     /// A lost connection, or a sequence that may not be read.
     pub async fn sequences(&self) -> Result<Vec<Sequence>, Error> {
         sequences::read(&self.client).await
+    }
+}
+
+/// A snapshot, and what it sees.
+struct Seen {
+    name: String,
+    horizon: Horizon,
+    lsn: Lsn,
+}
+
+const EXPORT: &str = "SELECT pg_export_snapshot()";
+
+/// Takes the snapshot.
+async fn see(client: &Client) -> Result<Seen, Error> {
+    // After it was taken: what it sees was committed before. Where commits are asynchronous that is in the log, and not yet
+    // written.
+    const WRITTEN: &str = "SELECT (CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_insert_lsn() END)::text";
+    let begun = client.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await;
+    begun.map_err(Error::statement("begin the snapshot"))?;
+    let row = client.query_one(EXPORT, &[]).await.map_err(Error::statement("export the snapshot"))?;
+    let horizon = catalog::horizon(client).await?;
+    let written =
+        client.query_one(WRITTEN, &[]).await.map_err(Error::statement("read the end of the log"))?;
+    let lsn = written.get::<_, Option<&str>>(0).and_then(|text| text.parse().ok()).unwrap_or_default();
+    Ok(Seen { name: row.get(0), horizon, lsn })
+}
+
+async fn is_standby(client: &Client) -> Result<bool, Error> {
+    let row = client.query_one("SELECT pg_is_in_recovery()", &[]).await;
+    Ok(row.map_err(Error::statement("ask whether the source is a standby"))?.get(0))
+}
+
+/// Takes it on a standby, which does not know what its primary runs, so that numbers of transactions tell nothing. While it replays
+/// nothing, it sees what was committed before the position where it stands, and that alone.
+///
+/// One message asks for all of it: a standby that stands still must not wait for a client that has died.
+async fn on_standby(client: &Client, url: &Url) -> Result<Seen, Error> {
+    const SEE: &str = "BEGIN; SELECT pg_wal_replay_pause(); \
+        DO $$ BEGIN FOR n IN 1..3000 LOOP \
+            EXIT WHEN pg_get_wal_replay_pause_state() = 'paused'; PERFORM pg_sleep(0.01); \
+        END LOOP; END $$; \
+        SELECT pg_export_snapshot(), pg_last_wal_replay_lsn(), pg_get_wal_replay_pause_state() = 'paused'; ";
+    const RESUME: &str = "SELECT pg_wal_replay_resume()";
+    const PAUSED: &str = "SELECT pg_is_wal_replay_paused()";
+    let was_paused: bool = client.query_one(PAUSED, &[]).await.map_err(right)?.get(0);
+    // Of a session whose snapshots come and go, since the first one is from before the pause.
+    let other = postgres::connect(url, APPLICATION, &SETTINGS).await?;
+    let seen = other.simple_query(&format!("{SEE}{}", if was_paused { "" } else { RESUME })).await;
+    let rows = match seen {
+        Ok(rows) => rows,
+        Err(error) => {
+            if !was_paused {
+                // What it would have done itself. If it may not, it could not pause it either.
+                let _resumed = client.batch_execute(RESUME).await;
+            }
+            return Err(right(error));
+        }
+    };
+    let mut rows = rows.iter().filter_map(|message| match message {
+        SimpleQueryMessage::Row(row) if row.len() == 3 => Some([row.get(0), row.get(1), row.get(2)]),
+        _ => None,
+    });
+    let Some([Some(name), Some(lsn), Some("t")]) = rows.next() else { return Err(Error::Paused) };
+    let import = format!(
+        "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT {}",
+        postgres::literal(name)
+    );
+    client.batch_execute(&import).await.map_err(Error::statement("begin the snapshot"))?;
+    let row = client.query_one(EXPORT, &[]).await.map_err(Error::statement("export the snapshot"))?;
+    Ok(Seen { name: row.get(0), horizon: Horizon::of_all(), lsn: lsn.parse().unwrap_or_default() })
+}
+
+/// An error of a function that only some may call.
+fn right(error: tokio_postgres::Error) -> Error {
+    match error.code() {
+        Some(&SqlState::INSUFFICIENT_PRIVILEGE) => Error::Standby,
+        _ => Error::statement("pause the replay of the standby")(error),
     }
 }
 

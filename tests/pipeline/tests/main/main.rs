@@ -13,6 +13,7 @@ mod schema;
 mod schema_copy;
 mod shutdown;
 mod snapshot;
+mod standby;
 mod tables;
 mod types;
 mod values;
