@@ -38,6 +38,10 @@ pub enum Error {
         )
     )]
     Standby,
+    /// `pg_dump` has not seen what the moment sees.
+    #[error("the schema was changed while its dump was made")]
+    #[diagnostic(code(listen::snapshot_changed), help("nothing is to be done: it is tried again"))]
+    Changed,
     /// It did not come to stand.
     #[error("the standby did not pause its replay in time")]
     #[diagnostic(
@@ -96,7 +100,7 @@ impl Error {
         match self {
             Self::Postgres(error) => error.is_transient(),
             Self::Source(error) => error.is_transient(),
-            Self::Lost { .. } | Self::Paused => true,
+            Self::Lost { .. } | Self::Paused | Self::Changed => true,
             Self::Standby
             | Self::Table { .. }
             | Self::Rows { .. }

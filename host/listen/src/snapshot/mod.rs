@@ -9,6 +9,7 @@ mod reader;
 mod rows;
 mod selection;
 mod sequences;
+mod standing;
 mod tables;
 mod tasks;
 

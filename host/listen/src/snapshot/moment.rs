@@ -1,11 +1,11 @@
 //! The moment of a snapshot: a transaction that holds it open, and what it sees.
 
-use event::{Horizon, Lsn, TableName};
-use postgres::{Client, Url};
-use tokio_postgres::SimpleQueryMessage;
-use tokio_postgres::error::SqlState;
+use std::sync::Mutex;
 
-use super::{Error, Selection, Sequence, Table, sequences, tables};
+use event::{Horizon, Lsn, TableName};
+use postgres::{Client, CopyOut, Url};
+
+use super::{Error, Reader, Selection, Sequence, Table, sequences, standing, tables};
 use crate::wal::{catalog, server};
 
 /// What `pg_stat_activity` shows.
@@ -24,14 +24,19 @@ pub struct Options {
     pub selection: Selection,
     /// The publication of the stream that follows; it says what counts as one table. `None`: a root with all its partitions.
     pub publication: Option<String>,
+    /// How many will read at the same time.
+    pub readers: usize,
 }
 
 /// A moment that is held open. Dropping it lets go.
 #[derive(Debug)]
 pub struct Moment {
     client: Client,
-    /// By this name another session, or another program, sees the same.
-    pub name: String,
+    /// By this name another session, or another program, sees the same; none on a standby.
+    pub name: Option<String>,
+    url: Url,
+    /// On a standby: sessions that see it.
+    standing: Mutex<Vec<CopyOut>>,
     /// The transactions that it sees.
     pub horizon: Horizon,
     /// All of those were committed before it.
@@ -58,12 +63,65 @@ impl Moment {
             None => Vec::new(),
         };
         let published: Vec<u32> = published.into_iter().map(|(oid, _)| oid).collect();
-        let Seen { name, horizon, lsn } = match &options.publication {
-            Some(_) if is_standby(&client).await? => on_standby(&client, &options.url).await?,
-            _ => see(&client).await?,
+        let Seen { name, horizon, lsn, readers } = if standing::is_standby(&client).await? {
+            on_standby(&client, options).await?
+        } else {
+            see(&client).await?
         };
         let (tables, names) = tables::read(&client, &options.selection, &published).await?;
-        Ok(Self { name, horizon, lsn, version: server.number.unsigned_abs(), tables, names, client })
+        Ok(Self {
+            name,
+            url: options.url.clone(),
+            standing: Mutex::new(readers),
+            horizon,
+            lsn,
+            version: server.number.unsigned_abs(),
+            tables,
+            names,
+            client,
+        })
+    }
+
+    /// A session that reads what the moment sees.
+    ///
+    /// # Errors
+    /// A source that cannot be reached.
+    pub async fn reader(&self) -> Result<Reader, Error> {
+        match &self.name {
+            Some(name) => Reader::connect(&self.url, name).await,
+            None => {
+                let session = self.standing.lock().ok().and_then(|mut standing| standing.pop());
+                let none = || Error::Lost { reason: "no session is left that sees it".to_owned() };
+                Ok(Reader::standing(self.url.clone(), session.ok_or_else(none)?))
+            }
+        }
+    }
+
+    /// How many can read at the same time, of so many.
+    #[must_use]
+    pub fn readers(&self, wanted: usize) -> usize {
+        match self.name {
+            Some(_) => wanted,
+            None => wanted.min(self.standing.lock().map_or(0, |standing| standing.len())),
+        }
+    }
+
+    /// Whether the schema log has nothing that the moment does not see: then a program that cannot share the moment has
+    /// described what it sees. True where there is no log to tell.
+    ///
+    /// # Errors
+    /// A source that cannot be reached.
+    pub async fn is_latest_schema(&self) -> Result<bool, Error> {
+        const LOG: &str = "SELECT to_regclass('pgstream.schema_log') IS NOT NULL";
+        const LAST: &str = "SELECT coalesce(max(version), 0) FROM pgstream.schema_log";
+        let fault = |error| Error::statement("look for changes of the schema")(error);
+        if !self.client.query_one(LOG, &[]).await.map_err(fault)?.get::<_, bool>(0) {
+            return Ok(true);
+        }
+        let now = postgres::connect(&self.url, APPLICATION, &SETTINGS).await?;
+        let last = |row: tokio_postgres::Row| row.get::<_, i64>(0);
+        let then = self.client.query_one(LAST, &[]).await.map(last).map_err(fault)?;
+        Ok(now.query_one(LAST, &[]).await.map(last).map_err(fault)? == then)
     }
 
     /// Whether the source has a table of that oid now.
@@ -100,7 +158,8 @@ impl Moment {
 
 /// A snapshot, and what it sees.
 struct Seen {
-    name: String,
+    name: Option<String>,
+    readers: Vec<CopyOut>,
     horizon: Horizon,
     lsn: Lsn,
 }
@@ -119,60 +178,29 @@ async fn see(client: &Client) -> Result<Seen, Error> {
     let written =
         client.query_one(WRITTEN, &[]).await.map_err(Error::statement("read the end of the log"))?;
     let lsn = written.get::<_, Option<&str>>(0).and_then(|text| text.parse().ok()).unwrap_or_default();
-    Ok(Seen { name: row.get(0), horizon, lsn })
+    Ok(Seen { name: row.get(0), readers: Vec::new(), horizon, lsn })
 }
 
-async fn is_standby(client: &Client) -> Result<bool, Error> {
-    let row = client.query_one("SELECT pg_is_in_recovery()", &[]).await;
-    Ok(row.map_err(Error::statement("ask whether the source is a standby"))?.get(0))
-}
-
-/// Takes it on a standby, which does not know what its primary runs, so that numbers of transactions tell nothing. While it replays
-/// nothing, it sees what was committed before the position where it stands, and that alone.
-///
-/// One message asks for all of it: a standby that stands still must not wait for a client that has died.
-async fn on_standby(client: &Client, url: &Url) -> Result<Seen, Error> {
-    const SEE: &str = "BEGIN; SELECT pg_wal_replay_pause(); \
-        DO $$ BEGIN FOR n IN 1..3000 LOOP \
-            EXIT WHEN pg_get_wal_replay_pause_state() = 'paused'; PERFORM pg_sleep(0.01); \
-        END LOOP; END $$; \
-        SELECT pg_export_snapshot(), pg_last_wal_replay_lsn(), pg_get_wal_replay_pause_state() = 'paused'; ";
-    const RESUME: &str = "SELECT pg_wal_replay_resume()";
-    const PAUSED: &str = "SELECT pg_is_wal_replay_paused()";
-    let was_paused: bool = client.query_one(PAUSED, &[]).await.map_err(right)?.get(0);
-    // Of a session whose snapshots come and go, since the first one is from before the pause.
-    let other = postgres::connect(url, APPLICATION, &SETTINGS).await?;
-    let seen = other.simple_query(&format!("{SEE}{}", if was_paused { "" } else { RESUME })).await;
-    let rows = match seen {
-        Ok(rows) => rows,
-        Err(error) => {
-            if !was_paused {
-                // What it would have done itself. If it may not, it could not pause it either.
-                let _resumed = client.batch_execute(RESUME).await;
+/// Takes it on a standby. A copy that no stream follows need not know as of when it is: one reader sees the same all the time.
+async fn on_standby(client: &Client, options: &Options) -> Result<Seen, Error> {
+    let (horizon, lsn, readers) = match standing::begin(client, &options.url, options.readers).await {
+        Ok((lsn, readers)) => (Horizon::of_all(), lsn, readers),
+        Err(Error::Standby) if options.publication.is_none() => {
+            if options.readers > 1 {
+                tracing::warn!(
+                    "one reader only: this role may not pause the standby, so that several see the same"
+                );
             }
-            return Err(right(error));
+            let session = CopyOut::connect(&options.url, APPLICATION, &SETTINGS).await;
+            let mut session = session.map_err(|failure| Error::reading(&TableName::new("", ""), failure))?;
+            let begun = session.row("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SELECT 1").await;
+            begun.map_err(|failure| Error::reading(&TableName::new("", ""), failure))?;
+            let Seen { horizon, lsn, .. } = see(client).await?;
+            (horizon, lsn, vec![session])
         }
+        Err(error) => return Err(error),
     };
-    let mut rows = rows.iter().filter_map(|message| match message {
-        SimpleQueryMessage::Row(row) if row.len() == 3 => Some([row.get(0), row.get(1), row.get(2)]),
-        _ => None,
-    });
-    let Some([Some(name), Some(lsn), Some("t")]) = rows.next() else { return Err(Error::Paused) };
-    let import = format!(
-        "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT {}",
-        postgres::literal(name)
-    );
-    client.batch_execute(&import).await.map_err(Error::statement("begin the snapshot"))?;
-    let row = client.query_one(EXPORT, &[]).await.map_err(Error::statement("export the snapshot"))?;
-    Ok(Seen { name: row.get(0), horizon: Horizon::of_all(), lsn: lsn.parse().unwrap_or_default() })
-}
-
-/// An error of a function that only some may call.
-fn right(error: tokio_postgres::Error) -> Error {
-    match error.code() {
-        Some(&SqlState::INSUFFICIENT_PRIVILEGE) => Error::Standby,
-        _ => Error::statement("pause the replay of the standby")(error),
-    }
+    Ok(Seen { name: None, readers, horizon, lsn })
 }
 
 /// The identifier of the source's cluster.

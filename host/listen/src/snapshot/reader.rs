@@ -12,11 +12,15 @@ use super::{Error, Table, Task};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stale;
 
+/// Ends a range without ending the transaction, its lock too.
+const BACK: &str = "ROLLBACK TO SAVEPOINT range; RELEASE SAVEPOINT range";
+
 /// A session that reads.
 #[derive(Debug)]
 pub struct Reader {
     url: Url,
-    moment: String,
+    /// The name of the moment; none where the session itself is in it, on a standby.
+    moment: Option<String>,
     session: CopyOut,
     /// What is being read.
     table: TableName,
@@ -27,10 +31,15 @@ impl Reader {
     ///
     /// # Errors
     /// A source that cannot be reached.
-    pub async fn connect(url: &Url, moment: &str) -> Result<Self, Error> {
+    pub(super) async fn connect(url: &Url, moment: &str) -> Result<Self, Error> {
         let session = connect(url).await?;
         let nothing = TableName::new("", "");
-        Ok(Self { url: url.clone(), moment: moment.to_owned(), session, table: nothing })
+        Ok(Self { url: url.clone(), moment: Some(moment.to_owned()), session, table: nothing })
+    }
+
+    /// A session that sees the moment, in a transaction that must not end.
+    pub(super) fn standing(url: Url, session: CopyOut) -> Self {
+        Self { url, moment: None, session, table: TableName::new("", "") }
     }
 
     /// Starts to read a range. For so long, and no longer, the table is locked against being altered.
@@ -42,11 +51,16 @@ impl Reader {
         self.table.clone_from(&part.name);
         let name = table(&part.name);
         // What these functions say is as of now, whatever the snapshot sees.
+        let begin = match &self.moment {
+            Some(moment) => format!(
+                "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT {}",
+                literal(moment)
+            ),
+            None => "SAVEPOINT range".to_owned(),
+        };
         let begin = format!(
-            "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT {}; \
-             LOCK TABLE ONLY {name} IN ACCESS SHARE MODE; \
+            "{begin}; LOCK TABLE ONLY {name} IN ACCESS SHARE MODE; \
              SELECT to_regclass({})::oid = {} AND pg_relation_filenode({}) = {}",
-            literal(&self.moment),
             literal(&name),
             part.oid,
             part.oid,
@@ -79,15 +93,19 @@ impl Reader {
     /// # Errors
     /// A lost connection.
     pub async fn finish(&mut self) -> Result<(), Error> {
-        let done = self.session.row("COMMIT").await;
+        let end = if self.moment.is_some() { "COMMIT" } else { BACK };
+        let done = self.session.row(end).await;
         done.map(|_| ()).map_err(|failure| Error::reading(&self.table, failure))
     }
 
     /// Leaves whatever is being read, in a new session.
     ///
     /// # Errors
-    /// A source that cannot be reached.
+    /// A source that cannot be reached. On a standby it takes the moment away.
     pub async fn abandon(&mut self) -> Result<(), Error> {
+        if self.moment.is_none() {
+            return Err(Error::Lost { reason: "a session of the standby was left in the middle".to_owned() });
+        }
         self.session = connect(&self.url).await?;
         Ok(())
     }
@@ -101,7 +119,10 @@ impl Reader {
         match code {
             // The table or a column has gone, or got another name.
             "42P01" | "42703" | "3F000" => {
-                self.abandon().await?;
+                match self.moment {
+                    Some(_) => self.abandon().await?,
+                    None => self.finish().await?,
+                }
                 Ok(Err(Stale))
             }
             // An unknown snapshot: an invalid parameter, from 16 on an undefined object.

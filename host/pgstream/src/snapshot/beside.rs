@@ -253,6 +253,7 @@ impl Task {
             url: ready.source.wal.url.clone(),
             selection: ready.source.snapshot.selection.clone(),
             publication: Some(ready.source.wal.publication.clone()),
+            readers: ready.source.snapshot.workers,
         };
         let mut moment = Moment::take(&options).await?;
         moment.tables.retain(|table| wanted.iter().any(|wanted| wanted.oid == table.relation.oid));

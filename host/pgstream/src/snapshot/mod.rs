@@ -168,6 +168,7 @@ impl Copy<'_> {
             selection: source.snapshot.selection.clone(),
             publication: (source.mode == Mode::SnapshotAndReplication)
                 .then(|| source.wal.publication.clone()),
+            readers: source.snapshot.workers,
         };
         let moment = Moment::take(&options).await?;
         fault::here!("copy-moment");

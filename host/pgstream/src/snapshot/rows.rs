@@ -40,8 +40,6 @@ struct Round {
     progress: Arc<Progress>,
     lsn: event::Lsn,
     taken_at: i64,
-    /// The name of the moment.
-    moment: String,
 }
 
 /// How a table goes, and how far it is.
@@ -134,10 +132,9 @@ pub(super) async fn round(
         progress: Arc::clone(&progress),
         lsn: moment.lsn,
         taken_at: i64::try_from(now.as_micros()).unwrap_or(i64::MAX),
-        moment: moment.name.clone(),
     });
     let mut telling = Telling::new(&ready.source, moment, &progress);
-    let result = work(copy, ledger, &round, copier, &mut telling).await;
+    let result = work(copy, ledger, (moment, &round), copier, &mut telling).await;
     progress.end(result.is_ok());
     progress.line(None, if result.is_ok() { "rows copied" } else { "copy interrupted" });
     let left = settle(ledger, moment, &round, last).await;
@@ -172,12 +169,12 @@ async fn connect(copy: &Copy<'_>, ledger: &Ledger) -> Result<Copier, Error> {
 async fn work(
     copy: &Copy<'_>,
     ledger: &Ledger,
-    round: &Arc<Round>,
+    (moment, round): (&Moment, &Arc<Round>),
     first: Copier,
     telling: &mut Telling<'_>,
 ) -> Result<(), Error> {
     let count = round.tasks.lock().map_or(0, |tasks| tasks.len());
-    let workers = copy.ready.source.snapshot.workers.min(count);
+    let workers = moment.readers(copy.ready.source.snapshot.workers).min(count);
     let halt = copy.stop.token();
     let mut readers = tokio::task::JoinSet::new();
     let mut first = Some(first);
@@ -186,7 +183,7 @@ async fn work(
             Some(copier) => copier,
             None => connect(copy, ledger).await?,
         };
-        let reader = Reader::connect(&copy.ready.source.wal.url, &round.moment).await?;
+        let reader = moment.reader().await?;
         let worker = Worker { reader, copier, modifier: copy.modifier.handle(), round: Arc::clone(round) };
         readers.spawn(worker.run(halt.clone()));
     }

@@ -40,11 +40,14 @@ impl Schema<'_> {
         let settings = self.settings();
         let dump = PgDump::find(settings.programs.as_deref(), moment.version / 10_000).await?;
         let options = DumpOptions {
-            snapshot: Some(moment.name.clone()),
+            snapshot: moment.name.clone(),
             role: settings.role.clone(),
             without_schemas: vec![OURS.to_owned()],
         };
         let archive = dump.schema(&self.ready.source.wal.url, &options).await?;
+        if moment.name.is_none() && !moment.is_latest_schema().await? {
+            return Err(listen::snapshot::Error::Changed.into());
+        }
         if let Some(file) = &settings.dump_file {
             self.restore(&archive)?.write(file)?;
         }

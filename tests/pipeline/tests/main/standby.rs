@@ -55,7 +55,7 @@ async fn a_copy_and_a_stream_from_a_standby_bring_each_row_once() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_role_that_may_not_pause_a_standby_is_told_the_grant() {
-    let (pair, standby) = with_standby("snapshot_and_replication\n    snapshot: {mode: data}", &[]).await;
+    let (mut pair, standby) = with_standby("snapshot_and_replication\n    snapshot: {mode: data}", &[]).await;
     init(&pair, &standby).await;
     let role = "CREATE ROLE reader LOGIN REPLICATION; GRANT pg_read_all_data TO reader";
     pair.source.sql("source", role).await.unwrap();
@@ -69,6 +69,11 @@ async fn a_role_that_may_not_pause_a_standby_is_told_the_grant() {
     let done = Pgstream::run(&config).unwrap().finish(PATIENCE).await.unwrap();
     assert!(done.code() == Some(1) && done.stderr.contains("GRANT EXECUTE ON FUNCTION"), "{}", done.stderr);
     assert_eq!(standby.value("source", "SELECT pg_is_wal_replay_paused()").await.unwrap(), "f");
+    // Without a stream it takes no right: one reader sees the same all the time.
+    pair.mode = "snapshot\n    snapshot: {mode: data}".to_owned();
+    let config = pair.config_of(&standby.url_as("reader", "", "source"), &pair.target.url("target"));
+    let done = Pgstream::run(&config).unwrap().finish(PATIENCE).await.unwrap();
+    assert!(done.code() == Some(0) && done.stderr.contains("one reader only"), "{}", done.stderr);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
