@@ -23,6 +23,17 @@ pub enum Problem {
         /// Its type on the source.
         type_name: String,
     },
+    /// A column of a type that keeps less than the source's, without an error.
+    Narrower {
+        /// Its table.
+        table: TableName,
+        /// Its name.
+        column: String,
+        /// Its type on the target.
+        found: String,
+        /// Its type on the source.
+        type_name: String,
+    },
     /// Rights on a table.
     Rights {
         /// The table.
@@ -47,6 +58,11 @@ impl Problem {
                 ::postgres::table(table),
                 ::postgres::ident(column)
             ),
+            Self::Narrower { table, column, type_name, .. } => format!(
+                "ALTER TABLE {} ALTER COLUMN {} TYPE {type_name};",
+                ::postgres::table(table),
+                ::postgres::ident(column)
+            ),
             Self::Rights { table, rights, role } => {
                 format!("GRANT {rights} ON {} TO {};", ::postgres::table(table), ::postgres::ident(role))
             }
@@ -61,6 +77,11 @@ impl fmt::Display for Problem {
             Self::Column { table, column, type_name } => {
                 write!(f, "column `{column}` ({type_name}) of {table} is missing on the target")
             }
+            Self::Narrower { table, column, found, type_name } => write!(
+                f,
+                "column `{column}` of {table} is {found} on the target, and {type_name} on the source: values would be rounded or cut \
+                 off in silence"
+            ),
             Self::Rights { table, rights, role } => {
                 write!(f, "role `{role}` may not {rights} on {table} of the target")
             }

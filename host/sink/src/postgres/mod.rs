@@ -17,6 +17,7 @@ mod error;
 mod fold;
 mod foresee;
 mod masked;
+mod narrower;
 mod plan;
 mod progress;
 pub mod restore;

@@ -1,6 +1,6 @@
 //! A value that leaves the source arrives as the same value: in text and in binary form, for every type.
 
-use pipeline::Rig;
+use pipeline::{PATIENCE, Rig};
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
@@ -152,4 +152,29 @@ async fn rows_of_every_type_are_found_by_the_whole_row_on_each_version() {
     for major in testbed::majors() {
         rows_of_every_type_are_found_by_the_whole_row(major).await;
     }
+}
+
+#[tokio::test]
+async fn a_target_that_would_round_or_cut_off_values_is_refused_before_one_is() {
+    let ddl = "CREATE TABLE money (id int PRIMARY KEY, price numeric(12,4), at timestamptz)";
+    let mut rig = Rig::start(15, ddl, "").await.unwrap();
+    rig.source("INSERT INTO money VALUES (1, 1.2345, '2020-01-01 00:00:00.123456+00')").await.unwrap();
+    let narrow = "ALTER TABLE money ALTER price TYPE numeric(12,2), ALTER at TYPE timestamptz(3)";
+    rig.server.sql("target", narrow).await.unwrap();
+    let usual = rig.config.clone();
+    for mode in ["replication", "snapshot\n    snapshot: {mode: data}"] {
+        rig.config = usual.replacen("mode: replication", &format!("mode: {mode}"), 1);
+        let done = rig.run().unwrap().finish(PATIENCE).await.unwrap();
+        assert_eq!(done.code(), Some(1), "{mode}: {}", done.stderr);
+        for part in ["numeric(12,2) on the target", "timestamp(3) with time zone", "TYPE numeric(12,4);"] {
+            assert!(done.stderr.contains(part), "{mode}, {part}: {}", done.stderr);
+        }
+    }
+    rig.config = usual;
+    let wide = "ALTER TABLE money ALTER price TYPE numeric, ALTER at TYPE timestamptz";
+    rig.server.sql("target", wide).await.unwrap();
+    let mut pgstream = rig.run().unwrap();
+    rig.caught_up(&mut pgstream).await.unwrap();
+    rig.same("SELECT id, price::text, at FROM money").await.unwrap();
+    rig.drain(pgstream).await.unwrap();
 }

@@ -8,6 +8,7 @@ use event::{Relation, TableName};
 use super::Error;
 use crate::postgres::Problem;
 use crate::postgres::catalog::{self, Queries, Target};
+use crate::postgres::narrower::loses;
 
 /// What becomes of rows that a target table has already.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -54,16 +55,18 @@ pub async fn check(client: &Client, user: &str, relations: &[Arc<Relation>]) -> 
 }
 
 fn missing(relation: &Relation, target: &Target, user: &str) -> Vec<Problem> {
-    let mut problems: Vec<Problem> = relation
-        .columns
-        .iter()
-        .filter(|column| target.column(&column.name).is_none())
-        .map(|column| Problem::Column {
-            table: target.name.clone(),
-            column: column.name.clone(),
-            type_name: column.type_name.clone(),
-        })
-        .collect();
+    let mut problems = Vec::new();
+    for column in &relation.columns {
+        let (table, name, type_name) = (target.name.clone(), column.name.clone(), column.type_name.clone());
+        match target.column(&column.name).and_then(|at| target.columns.get(at)) {
+            None => problems.push(Problem::Column { table, column: name, type_name }),
+            Some(found) if loses(&type_name, &found.declared) => {
+                let found = found.declared.clone();
+                problems.push(Problem::Narrower { table, column: name, found, type_name });
+            }
+            Some(_) => {}
+        }
+    }
     if target.lacking.iter().any(|right| right == "INSERT") {
         let (table, role) = (target.name.clone(), user.to_owned());
         problems.push(Problem::Rights { table, rights: "INSERT".to_owned(), role });
