@@ -110,7 +110,8 @@ LANGUAGE sql IMMUTABLE AS $$
         'pg_foreign_server'::regclass]::oid[]
 $$;
 
--- The documents of objects as they are now, without those that are not tracked.
+-- The documents of objects as they are now, without those that are not tracked. What an extension brings comes with it; what was
+-- followed before it became a member of one is followed on.
 CREATE FUNCTION pgstream.describe(classes oid[], oids oid[])
 RETURNS TABLE (class oid, oid oid, schema_name text, kind text, name text, document jsonb)
 LANGUAGE plpgsql STABLE AS $$
@@ -120,10 +121,14 @@ DECLARE
     kinds text;
     others oid[];
 BEGIN
+    IF EXISTS (SELECT FROM unnest(classes, oids) AS g (class, oid) JOIN pg_depend AS d ON d.classid = g.class AND d.objid = g.oid AND d.deptype = 'e') THEN
+        SELECT array_agg(g.class), array_agg(g.oid) INTO classes, oids FROM unnest(classes, oids) AS g (class, oid)
+        WHERE NOT EXISTS (SELECT FROM pg_depend AS d WHERE d.classid = g.class AND d.objid = g.oid AND d.deptype = 'e')
+           OR EXISTS (SELECT FROM pgstream.objects AS o WHERE o.class = g.class AND o.oid = g.oid);
+    END IF;
     SELECT array_agg(c.oid), string_agg(DISTINCT c.relkind::text, '') INTO relations, kinds
     FROM unnest(classes, oids) AS g (class, oid) JOIN pg_class AS c ON c.oid = g.oid
     WHERE g.class = 'pg_class'::regclass AND c.relkind IN ('r', 'p', 'v', 'm', 'S') AND c.relpersistence <> 't'
-      AND NOT EXISTS (SELECT FROM pg_depend AS d WHERE d.classid = g.class AND d.objid = g.oid AND d.deptype = 'e')
       AND NOT pgstream.is_system_schema(c.relnamespace::regnamespace::text);
     IF kinds ~ '[rp]' THEN
         RETURN QUERY SELECT 'pg_class'::regclass::oid, d.* FROM pgstream.describe_tables(relations) AS d;
@@ -137,15 +142,13 @@ BEGIN
     IF 'pg_type'::regclass = ANY (classes) THEN
         others := ARRAY(
             SELECT t.oid FROM unnest(classes, oids) AS g (class, oid) JOIN pg_type AS t ON t.oid = g.oid
-            WHERE g.class = 'pg_type'::regclass AND NOT pgstream.is_system_schema(t.typnamespace::regnamespace::text)
-              AND NOT EXISTS (SELECT FROM pg_depend AS d WHERE d.classid = g.class AND d.objid = g.oid AND d.deptype = 'e'));
+            WHERE g.class = 'pg_type'::regclass AND NOT pgstream.is_system_schema(t.typnamespace::regnamespace::text));
         RETURN QUERY SELECT 'pg_type'::regclass::oid, d.* FROM pgstream.describe_types(others) AS d;
     END IF;
     IF 'pg_proc'::regclass = ANY (classes) THEN
         others := ARRAY(
             SELECT p.oid FROM unnest(classes, oids) AS g (class, oid) JOIN pg_proc AS p ON p.oid = g.oid
-            WHERE g.class = 'pg_proc'::regclass AND NOT pgstream.is_system_schema(p.pronamespace::regnamespace::text)
-              AND NOT EXISTS (SELECT FROM pg_depend AS d WHERE d.classid = g.class AND d.objid = g.oid AND d.deptype = 'e'));
+            WHERE g.class = 'pg_proc'::regclass AND NOT pgstream.is_system_schema(p.pronamespace::regnamespace::text));
         RETURN QUERY SELECT 'pg_proc'::regclass::oid, d.* FROM pgstream.describe_functions(others) AS d;
     END IF;
     IF 'pg_namespace'::regclass = ANY (classes) THEN
@@ -169,8 +172,7 @@ BEGIN
         LEFT JOIN pg_class AS c ON g.class = 'pg_class'::regclass AND c.oid = g.oid
         CROSS JOIN LATERAL pg_identify_object(g.class, g.oid, 0) AS i
         WHERE (g.class = ANY (pgstream.other_classes()) OR c.relkind = 'f') AND i.identity IS NOT NULL
-          AND NOT pgstream.is_system_schema(coalesce(i.schema, ''))
-          AND NOT EXISTS (SELECT FROM pg_depend AS d WHERE d.classid = g.class AND d.objid = g.oid AND d.deptype = 'e');
+          AND NOT pgstream.is_system_schema(coalesce(i.schema, ''));
     END IF;
 END $$;
 
@@ -266,20 +268,39 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION pgstream.get_schema(text) IS 'A schema as it is now, as one document.';
 
+-- The last change of each object of a schema up to a version, and whether the object was made since the log began.
+CREATE FUNCTION pgstream.last_changes(name text, version bigint) RETURNS TABLE (change jsonb, made boolean)
+LANGUAGE plpgsql STABLE AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
+    SELECT DISTINCT ON (c.change->>'class', c.change->>'oid') c.change,
+        bool_or(c.change ? 'made' OR (l.command_tag <> 'BASE' AND NOT c.change ? 'before')) OVER (PARTITION BY c.change->>'class', c.change->>'oid')
+    FROM pgstream.schema_log AS l, jsonb_array_elements(l.changes) AS c (change)
+    WHERE l.schema_name = last_changes.name AND l.version <= last_changes.version
+    ORDER BY c.change->>'class', c.change->>'oid', l.version DESC;
+END $$;
+
+-- The first version of a schema that the log tells whole: that of its last BASE row, of which there are several for a large schema.
+CREATE FUNCTION pgstream.first_version(name text) RETURNS bigint
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    RETURN (SELECT max(l.version) FROM pgstream.schema_log AS l WHERE l.schema_name = first_version.name AND l.command_tag = 'BASE');
+END $$;
+
 -- The objects of a schema as they were: of each what the last change up to that version left.
 CREATE FUNCTION pgstream.objects_at(name text, version bigint) RETURNS TABLE (kind text, document jsonb)
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
+DECLARE
+    first constant bigint := pgstream.first_version(objects_at.name);
 BEGIN
+    IF objects_at.version < first THEN
+        RAISE EXCEPTION 'version % of schema % is no longer in pgstream.schema_log', objects_at.version, objects_at.name
+            USING ERRCODE = 'no_data_found', HINT = format('The oldest that is there is %s.', first);
+    END IF;
     RETURN QUERY
-    SELECT last.change->>'kind', last.change->'after'
-    FROM (
-        SELECT DISTINCT ON (c.change->>'class', c.change->>'oid') c.change
-        FROM pgstream.schema_log AS l, jsonb_array_elements(l.changes) AS c (change)
-        WHERE l.schema_name = objects_at.name AND l.version <= objects_at.version
-        ORDER BY c.change->>'class', c.change->>'oid', l.version DESC
-    ) AS last
-    WHERE last.change ? 'after';
+    SELECT l.change->>'kind', l.change->'after' FROM pgstream.last_changes(objects_at.name, objects_at.version) AS l WHERE l.change ? 'after';
 END $$;
 
 -- A schema as it was.
@@ -307,7 +328,12 @@ DECLARE
     found jsonb[];
     renamed_classes oid[];
     renamed_oids oid[];
+    revalued oid[];
 BEGIN
+    IF command_tag LIKE 'ALTER %' THEN
+        -- Their rows may have other values now, even if they are described as before.
+        revalued := ARRAY(SELECT r.oid FROM pgstream.rewritten AS r WHERE r.reason & 6 <> 0);
+    END IF;
     LOOP
         -- What is new of each, beside what is known.
         WITH given AS (SELECT DISTINCT g.class, g.oid FROM unnest(classes, oids) AS g (class, oid)),
@@ -319,6 +345,7 @@ BEGIN
                 k.schema_name AS was_in, k.document AS before, p.document AS after
             FROM known AS k FULL JOIN present AS p ON p.class = k.class AND p.oid = k.oid
             WHERE k.document IS DISTINCT FROM p.document OR k.schema_name IS DISTINCT FROM p.schema_name
+               OR (k.kind = 'table' AND k.oid = ANY (revalued))
         ), written AS (
             INSERT INTO pgstream.objects AS o (class, oid, schema_name, kind, name, document)
             SELECT c.class, c.oid, c.schema_name, c.kind, c.name, c.after FROM changed AS c WHERE c.after IS NOT NULL
@@ -452,7 +479,7 @@ DECLARE
     slice constant integer := 500;
     classes oid[];
     oids oid[];
-    tag constant text := CASE WHEN EXISTS (SELECT FROM pgstream.objects AS o WHERE o.schema_name = refresh_schema.name) THEN 'REFRESH' ELSE 'BASE' END;
+    tag constant text := CASE WHEN EXISTS (SELECT FROM pgstream.schema_log AS l WHERE l.schema_name = refresh_schema.name) THEN 'REFRESH' ELSE 'BASE' END;
     rows integer := 0;
 BEGIN
     IF pgstream.is_system_schema(name) THEN
@@ -473,6 +500,53 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION pgstream.refresh_schema(text) IS 'Looks at a whole schema again and logs what differs from what the log has.';
 
+-- Takes versions out of the log that are older than `keep`, that every consumer has taken over, and that no slot can send again; the
+-- number of rows. What they left of each object is the new beginning of its schema: BASE, at the last version that went.
+CREATE FUNCTION pgstream.prune_schema_log(keep interval) RETURNS bigint
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+    slice constant integer := 500;
+    until constant timestamp := clock_timestamp() AT TIME ZONE 'UTC' - keep;
+    needed constant pg_lsn := (SELECT min(s.restart_lsn) FROM pg_replication_slots AS s);
+    old record;
+    bases integer;
+    removed bigint := 0;
+BEGIN
+    -- A version that is not committed yet may be older than one that is.
+    LOCK TABLE pgstream.schema_log IN SHARE ROW EXCLUSIVE MODE;
+    FOR old IN
+        SELECT l.schema_name, array_agg(l.version ORDER BY l.version DESC) AS versions
+        FROM (
+            -- As far as all before it may go too.
+            SELECT l.schema_name, l.version,
+                bool_and(l.acked AND l.created_at < until AND (needed IS NULL OR l.lsn < needed)) OVER (PARTITION BY l.schema_name ORDER BY l.version) AS goes
+            FROM pgstream.schema_log AS l
+        ) AS l
+        WHERE l.goes GROUP BY l.schema_name
+    LOOP
+        bases := greatest(1, ceil((SELECT count(*) FROM pgstream.last_changes(old.schema_name, old.versions[1]) AS l WHERE l.change ? 'after')::numeric / slice));
+        CONTINUE WHEN cardinality(old.versions) <= bases;
+        WITH objects AS (
+            SELECT jsonb_build_object('class', l.change->'class', 'oid', l.change->'oid', 'kind', l.change->'kind', 'schema', l.change->'schema',
+                    'name', l.change->'name', 'after', l.change->'after') || CASE WHEN l.made THEN '{"made": true}'::jsonb ELSE '{}' END AS change,
+                (row_number() OVER () - 1) / slice AS at
+            FROM pgstream.last_changes(old.schema_name, old.versions[1]) AS l WHERE l.change ? 'after'
+        ), slices AS (
+            SELECT b.at, coalesce(jsonb_agg(o.change) FILTER (WHERE o.change IS NOT NULL), '[]') AS changes
+            FROM generate_series(0, bases - 1) AS b (at) LEFT JOIN objects AS o ON o.at = b.at GROUP BY b.at
+        )
+        UPDATE pgstream.schema_log AS l
+        SET changes = s.changes, command_tag = 'BASE', statement = NULL, failed = NULL, part = 1, parts = 1, schema = CASE s.at WHEN 0 THEN l.schema END
+        FROM slices AS s WHERE l.schema_name = old.schema_name AND l.version = old.versions[s.at + 1];
+        DELETE FROM pgstream.schema_log AS l WHERE l.schema_name = old.schema_name AND l.version < old.versions[bases];
+        removed := removed + cardinality(old.versions) - bases;
+    END LOOP;
+    RETURN removed;
+END $$;
+COMMENT ON FUNCTION pgstream.prune_schema_log(interval) IS
+    'Takes versions out of the log that are older than this and that nobody needs any more; the number of rows.';
+
 -- Gives new tables their identifier, and takes those of dropped ones back.
 CREATE FUNCTION pgstream.identify(oids oid[]) RETURNS void
 LANGUAGE plpgsql VOLATILE AS $$
@@ -489,7 +563,9 @@ END $$;
 CREATE FUNCTION pgstream.log_rewrite() RETURNS event_trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    INSERT INTO pgstream.rewritten AS r (oid, reason) VALUES (pg_event_trigger_table_rewrite_oid(), pg_event_trigger_table_rewrite_reason())
+    INSERT INTO pgstream.rewritten AS r (oid, reason)
+    SELECT c.oid, pg_event_trigger_table_rewrite_reason() FROM pg_class AS c
+    WHERE c.oid = pg_event_trigger_table_rewrite_oid() AND c.relkind = 'r' AND c.relpersistence <> 't'
     ON CONFLICT (oid) DO UPDATE SET reason = r.reason | excluded.reason;
 END $$;
 
@@ -545,7 +621,9 @@ BEGIN
         SELECT array_agg(c.classid), array_agg(c.objid) INTO classes, oids
         FROM pg_event_trigger_ddl_commands() AS c
         WHERE c.classid IS NOT NULL AND c.schema_name IS DISTINCT FROM 'pg_temp'
-          AND (NOT c.in_extension OR c.classid = 'pg_extension'::regclass);
+          AND (NOT c.in_extension OR c.classid = 'pg_extension'::regclass
+               -- Values are told, whoever changed them.
+               OR EXISTS (SELECT FROM pgstream.rewritten AS r WHERE r.oid = c.objid));
         IF TG_TAG IN ('GRANT', 'REVOKE', 'DROP OWNED') THEN
             -- Postgres does not say of what: whatever this transaction has written in the catalog, or one after it.
             SELECT array_agg(w.class), array_agg(w.oid) INTO classes, oids FROM (
@@ -610,9 +688,13 @@ BEGIN
         END IF;
     END IF;
     PERFORM pgstream.record(classes, oids, TG_TAG, current_query(), logged);
+    IF TG_EVENT = 'ddl_command_end' AND TG_TAG LIKE 'ALTER %' THEN
+        DELETE FROM pgstream.rewritten;
+    END IF;
 EXCEPTION WHEN OTHERS THEN
     -- Whoever changes a schema is not to be stopped by us; whoever follows the log is.
     RAISE WARNING 'pgstream could not describe what % did: % (%)', TG_TAG, SQLERRM, SQLSTATE;
+    DELETE FROM pgstream.rewritten;
     INSERT INTO pgstream.schema_log (schema_name, changes, command_tag, statement, statement_id, part, parts, failed)
     VALUES ('', '[]', TG_TAG, left(current_query(), 16384), pgstream.xid(), 1, 1, SQLSTATE);
 END $$;

@@ -30,7 +30,7 @@ mod tracking;
 pub use admin::{Action, DestroyOptions, Outcome, Parts, Subject, destroy, init};
 pub use copied::Copied;
 pub use error::{Error, TableWithoutIdentity};
-pub use history::{Version, document, objects, versions};
+pub use history::{Version, document, objects, prune, versions};
 pub use options::{Options, SCHEMA, default_publication, default_slot};
 pub use progress::{Progress, Summary};
 pub use slot::SlotStatus;

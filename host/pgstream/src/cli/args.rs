@@ -128,6 +128,8 @@ pub(crate) enum SchemaCommand {
     Show(SchemaShow),
     /// Print the statements that lead from one version to another
     Diff(SchemaDiff),
+    /// Remove old versions that every consumer has taken over
+    Prune(SchemaPrune),
 }
 
 /// Flags of `schema log`.
@@ -182,12 +184,24 @@ pub(crate) struct SchemaDiff {
     pub json: bool,
 }
 
+/// Flags of `schema prune`.
+#[derive(Debug, Args)]
+pub(crate) struct SchemaPrune {
+    /// The source
+    #[command(flatten)]
+    pub source: SourceFlags,
+    /// Versions that are younger stay (90d, `6 months`: an interval of Postgres)
+    #[arg(long, value_name = "AGE")]
+    pub keep: String,
+}
+
 impl SchemaCommand {
     fn source(&self) -> &SourceFlags {
         match self {
             Self::Log(SchemaLog { source, .. })
             | Self::Show(SchemaShow { source, .. })
-            | Self::Diff(SchemaDiff { source, .. }) => source,
+            | Self::Diff(SchemaDiff { source, .. })
+            | Self::Prune(SchemaPrune { source, .. }) => source,
         }
     }
 }

@@ -217,11 +217,14 @@ fn check_rewrite(change: &Change, entry: &SchemaEntry) -> Result<(), Error> {
     else {
         return Ok(());
     };
-    if !rewrite.default || !gives_values(change) {
-        return Ok(());
-    }
-    let table = table.full_name().to_string();
-    Err(rewritten(entry, table, "the default of a new column is computed for each row"))
+    let why = match change {
+        _ if !rewrite.default => return Ok(()),
+        _ if gives_values(change) => "the default of a new column is computed for each row",
+        // SET EXPRESSION to what it was: what it calls may be another function by now.
+        _ if change.before == change.after => "a generated column was computed anew by the same expression",
+        _ => return Ok(()),
+    };
+    Err(rewritten(entry, table.full_name().to_string(), why))
 }
 
 fn rewritten(entry: &SchemaEntry, table: String, why: &'static str) -> Error {

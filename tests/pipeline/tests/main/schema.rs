@@ -191,6 +191,8 @@ async fn values_that_only_the_source_knows_stop_the_stream() {
         ("ALTER TABLE t ALTER v TYPE timestamptz USING v::timestamptz", "more than the row"),
         ("SET timezone = 'Asia/Tokyo'; ALTER TABLE t ALTER at TYPE timestamp", "a setting of the session"),
         ("ALTER TABLE t ALTER v TYPE int USING size(v)", "search path"),
+        ("ALTER TABLE t ALTER v TYPE text USING upper(v)", "kept its type"),
+        ("ALTER TABLE t ALTER id TYPE bigint, ALTER v TYPE text USING upper(v)", "kept its type"),
         (
             "ALTER TABLE t ALTER v TYPE int USING 1; ALTER TABLE t ALTER v TYPE text; ALTER TABLE t ALTER v TYPE int USING 2",
             "cannot be read",
