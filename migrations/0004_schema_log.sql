@@ -121,15 +121,12 @@ DECLARE
     kinds text;
     others oid[];
 BEGIN
-    IF EXISTS (SELECT FROM unnest(classes, oids) AS g (class, oid) JOIN pg_depend AS d ON d.classid = g.class AND d.objid = g.oid AND d.deptype = 'e') THEN
-        SELECT array_agg(g.class), array_agg(g.oid) INTO classes, oids FROM unnest(classes, oids) AS g (class, oid)
-        WHERE NOT EXISTS (SELECT FROM pg_depend AS d WHERE d.classid = g.class AND d.objid = g.oid AND d.deptype = 'e')
-           OR EXISTS (SELECT FROM pgstream.objects AS o WHERE o.class = g.class AND o.oid = g.oid);
-    END IF;
-    SELECT array_agg(c.oid), string_agg(DISTINCT c.relkind::text, '') INTO relations, kinds
+    SELECT array_agg(c.oid), string_agg(c.relkind::text, '') INTO relations, kinds
     FROM unnest(classes, oids) AS g (class, oid) JOIN pg_class AS c ON c.oid = g.oid
     WHERE g.class = 'pg_class'::regclass AND c.relkind IN ('r', 'p', 'v', 'm', 'S') AND c.relpersistence <> 't'
-      AND NOT pgstream.is_system_schema(c.relnamespace::regnamespace::text);
+      AND NOT pgstream.is_system_schema(c.relnamespace::regnamespace::text)
+      AND (NOT EXISTS (SELECT FROM pg_depend AS d WHERE d.classid = g.class AND d.objid = g.oid AND d.deptype = 'e')
+           OR EXISTS (SELECT FROM pgstream.objects AS o WHERE o.class = g.class AND o.oid = g.oid));
     IF kinds ~ '[rp]' THEN
         RETURN QUERY SELECT 'pg_class'::regclass::oid, d.* FROM pgstream.describe_tables(relations) AS d;
     END IF;
@@ -139,6 +136,12 @@ BEGIN
     IF kinds ~ 'S' THEN
         RETURN QUERY SELECT 'pg_class'::regclass::oid, d.* FROM pgstream.describe_sequences(relations) AS d;
     END IF;
+    IF classes <@ ARRAY['pg_class'::regclass::oid] AND cardinality(relations) = cardinality(oids) THEN
+        RETURN;
+    END IF;
+    SELECT array_agg(g.class), array_agg(g.oid) INTO classes, oids FROM unnest(classes, oids) AS g (class, oid)
+    WHERE NOT EXISTS (SELECT FROM pg_depend AS d WHERE d.classid = g.class AND d.objid = g.oid AND d.deptype = 'e')
+       OR EXISTS (SELECT FROM pgstream.objects AS o WHERE o.class = g.class AND o.oid = g.oid);
     IF 'pg_type'::regclass = ANY (classes) THEN
         others := ARRAY(
             SELECT t.oid FROM unnest(classes, oids) AS g (class, oid) JOIN pg_type AS t ON t.oid = g.oid
@@ -318,65 +321,62 @@ COMMENT ON FUNCTION pgstream.schema_at(text, bigint) IS 'A schema as a version o
 -- Looks at objects again; what differs from what is known goes into the log, if `logged`.
 --
 -- Under REPEATABLE READ and SERIALIZABLE the catalog is read as the transaction sees it.
-CREATE FUNCTION pgstream.record(classes oid[], oids oid[], command_tag text, statement text, logged boolean) RETURNS integer
+-- `rewritten` are tables that the statement wrote anew.
+CREATE FUNCTION pgstream.record(classes oid[], oids oid[], rewritten oid[], command_tag text, statement text, logged boolean) RETURNS integer
 LANGUAGE plpgsql VOLATILE AS $$
 #variable_conflict use_column
 DECLARE
     seen_classes oid[] := '{}';
     seen_oids oid[] := '{}';
     changes jsonb[] := '{}';
-    found jsonb[];
+    change jsonb;
     renamed_classes oid[];
     renamed_oids oid[];
-    revalued oid[];
+    it record;
 BEGIN
-    IF command_tag LIKE 'ALTER %' THEN
-        -- Their rows may have other values now, even if they are described as before.
-        revalued := ARRAY(SELECT r.oid FROM pgstream.rewritten AS r WHERE r.reason & 6 <> 0);
-    END IF;
     LOOP
+        renamed_classes := NULL;
+        renamed_oids := NULL;
         -- What is new of each, beside what is known.
-        WITH given AS (SELECT DISTINCT g.class, g.oid FROM unnest(classes, oids) AS g (class, oid)),
-        known AS (SELECT o.* FROM given AS g JOIN pgstream.objects AS o ON o.class = g.class AND o.oid = g.oid),
-        present AS (SELECT * FROM pgstream.describe(classes, oids)),
-        changed AS (
+        FOR it IN
             SELECT coalesce(p.class, k.class) AS class, coalesce(p.oid, k.oid) AS oid, coalesce(p.kind, k.kind) AS kind,
                 coalesce(p.schema_name, k.schema_name) AS schema_name, coalesce(p.name, k.name) AS name,
                 k.schema_name AS was_in, k.document AS before, p.document AS after
-            FROM known AS k FULL JOIN present AS p ON p.class = k.class AND p.oid = k.oid
+            FROM (
+                SELECT o.* FROM unnest(classes, oids) AS g (class, oid) JOIN pgstream.objects AS o ON o.class = g.class AND o.oid = g.oid
+            ) AS k FULL JOIN pgstream.describe(classes, oids) AS p ON p.class = k.class AND p.oid = k.oid
             WHERE k.document IS DISTINCT FROM p.document OR k.schema_name IS DISTINCT FROM p.schema_name
-               OR (k.kind = 'table' AND k.oid = ANY (revalued))
-        ), written AS (
-            INSERT INTO pgstream.objects AS o (class, oid, schema_name, kind, name, document)
-            SELECT c.class, c.oid, c.schema_name, c.kind, c.name, c.after FROM changed AS c WHERE c.after IS NOT NULL
-            ON CONFLICT (class, oid) DO UPDATE
-            SET schema_name = excluded.schema_name, kind = excluded.kind, name = excluded.name, document = excluded.document
-        ), removed AS (
-            DELETE FROM pgstream.objects AS o USING changed AS c WHERE c.after IS NULL AND o.class = c.class AND o.oid = c.oid
-        )
-        SELECT
-            array_agg(jsonb_strip_nulls(jsonb_build_object(
-                'class', c.class::text, 'oid', c.oid::text, 'kind', c.kind, 'schema', c.schema_name, 'name', c.name,
-                'was_in', CASE WHEN c.was_in <> c.schema_name THEN c.was_in END))
-                || CASE WHEN c.before IS NULL THEN '{}' ELSE jsonb_build_object('before', c.before) END
-                || CASE WHEN c.after IS NULL THEN '{}' ELSE jsonb_build_object('after', c.after) END
-                || CASE WHEN c.kind = 'table' AND c.before IS NOT NULL AND c.after IS NOT NULL THEN pgstream.rows_of(c.oid, c.before) ELSE '{}' END
-                ORDER BY c.kind, c.name, c.oid),
-            array_agg(c.class) FILTER (WHERE renamed.yes), array_agg(c.oid) FILTER (WHERE renamed.yes)
-        INTO found, renamed_classes, renamed_oids
-        FROM changed AS c
-        CROSS JOIN LATERAL (
-            SELECT c.before IS NOT NULL AND c.after IS NOT NULL AND (
-                c.before->>'name' <> c.after->>'name' OR c.before->>'schema' IS DISTINCT FROM c.after->>'schema'
-                OR EXISTS (
-                    SELECT FROM (VALUES ('$.columns[*].name'::jsonpath), ('$.attributes[*].name'), ('$.labels[*].name')) AS n (path)
-                    CROSS JOIN LATERAL (SELECT jsonb_path_query_array(c.before, n.path) AS before, jsonb_path_query_array(c.after, n.path) AS after) AS names
-                    -- One gone and one come.
-                    WHERE NOT names.before <@ names.after AND NOT names.before @> names.after
-                )
-            ) AS yes
-        ) AS renamed;
-        changes := changes || found;
+               -- Its rows may have other values now, even if it is described as before.
+               OR (k.kind = 'table' AND k.oid = ANY (record.rewritten)
+                   AND EXISTS (SELECT FROM pgstream.rewritten AS r WHERE r.oid = k.oid AND r.reason & 6 <> 0))
+            ORDER BY 3, 5, 2
+        LOOP
+            change := jsonb_strip_nulls(jsonb_build_object(
+                'class', it.class::text, 'oid', it.oid::text, 'kind', it.kind, 'schema', it.schema_name, 'name', it.name,
+                'was_in', CASE WHEN it.was_in <> it.schema_name THEN it.was_in END));
+            IF it.before IS NOT NULL THEN
+                change := change || jsonb_build_object('before', it.before);
+            END IF;
+            IF it.after IS NULL THEN
+                DELETE FROM pgstream.objects AS o WHERE o.class = it.class AND o.oid = it.oid;
+            ELSE
+                change := change || jsonb_build_object('after', it.after);
+                INSERT INTO pgstream.objects AS o (class, oid, schema_name, kind, name, document)
+                VALUES (it.class, it.oid, it.schema_name, it.kind, it.name, it.after)
+                ON CONFLICT (class, oid) DO UPDATE
+                SET schema_name = excluded.schema_name, kind = excluded.kind, name = excluded.name, document = excluded.document;
+            END IF;
+            IF it.before IS NOT NULL AND it.after IS NOT NULL THEN
+                IF it.kind = 'table' THEN
+                    change := change || pgstream.rows_of(it.oid, it.before, it.oid = ANY (record.rewritten));
+                END IF;
+                IF pgstream.is_renamed(it.before, it.after) THEN
+                    renamed_classes := renamed_classes || it.class;
+                    renamed_oids := renamed_oids || it.oid;
+                END IF;
+            END IF;
+            changes := changes || change;
+        END LOOP;
         EXIT WHEN renamed_oids IS NULL;
         seen_classes := seen_classes || classes;
         seen_oids := seen_oids || oids;
@@ -395,8 +395,31 @@ BEGIN
     RETURN pgstream.write_log(changes, command_tag, statement);
 END $$;
 
+-- Whether an object, or a part of it that others may name, has another name than before.
+CREATE FUNCTION pgstream.is_renamed(before jsonb, after jsonb) RETURNS boolean
+LANGUAGE plpgsql IMMUTABLE AS $$
+DECLARE
+    part text;
+    old jsonb;
+    new jsonb;
+BEGIN
+    IF before->>'name' <> after->>'name' OR before->>'schema' IS DISTINCT FROM after->>'schema' THEN
+        RETURN true;
+    END IF;
+    FOREACH part IN ARRAY ARRAY['columns', 'attributes', 'labels'] LOOP
+        CONTINUE WHEN before->part IS NOT DISTINCT FROM after->part;
+        old := jsonb_path_query_array(before->part, '$[*].name');
+        new := jsonb_path_query_array(after->part, '$[*].name');
+        -- One gone and one come.
+        IF NOT old <@ new AND NOT old @> new THEN
+            RETURN true;
+        END IF;
+    END LOOP;
+    RETURN false;
+END $$;
+
 -- What a statement did to the rows that a table had: a new column's value in them, and whether they were written anew.
-CREATE FUNCTION pgstream.rows_of(relation oid, before jsonb) RETURNS jsonb
+CREATE FUNCTION pgstream.rows_of(relation oid, before jsonb, is_rewritten boolean) RETURNS jsonb
 LANGUAGE plpgsql VOLATILE AS $$
 #variable_conflict use_column
 DECLARE
@@ -409,7 +432,9 @@ BEGIN
     FROM pg_attribute AS a
     WHERE a.attrelid = relation AND a.atthasmissing AND NOT a.attisdropped
       AND NOT before->'columns' @> jsonb_build_array(jsonb_build_object('attnum', a.attnum));
-    DELETE FROM pgstream.rewritten AS r WHERE r.oid = relation RETURNING r.reason INTO why;
+    IF is_rewritten THEN
+        DELETE FROM pgstream.rewritten AS r WHERE r.oid = relation RETURNING r.reason INTO why;
+    END IF;
     IF why IS NOT NULL THEN
         EXECUTE format('SELECT NOT EXISTS (SELECT FROM ONLY %s)', relation::regclass) INTO empty;
     END IF;
@@ -425,14 +450,26 @@ LANGUAGE plpgsql VOLATILE AS $$
 #variable_conflict use_column
 DECLARE
     one_statement constant pgstream.xid := pgstream.xid();
+    change jsonb;
+    in_one boolean := true;
     rows integer;
 BEGIN
+    FOREACH change IN ARRAY changes LOOP
+        in_one := in_one AND NOT change ? 'was_in' AND change->'schema' = changes[1]->'schema';
+    END LOOP;
+    IF in_one THEN
+        -- The most usual case of what follows, at less cost.
+        INSERT INTO pgstream.schema_log (schema_name, schema, acked, changes, command_tag, statement, statement_id, part, parts)
+        VALUES (changes[1]->>'schema', pgstream.small_schema(changes[1]->>'schema'), write_log.command_tag = 'BASE', to_jsonb(write_log.changes),
+            write_log.command_tag, left(write_log.statement, 16384), one_statement, 1, 1);
+        RETURN 1;
+    END IF;
     WITH entries AS (
-        SELECT c.change->>'schema' AS schema_name, c.change, c.at FROM unnest(changes) WITH ORDINALITY AS c (change, at)
+        SELECT c.change->>'schema' AS schema_name, c.change, c.at FROM unnest(write_log.changes) WITH ORDINALITY AS c (change, at)
         -- Where it was, an object that moved is gone.
         UNION ALL
         SELECT c.change->>'was_in', c.change - 'before' - 'after' - 'was_in' || jsonb_build_object('moved_to', c.change->>'schema'), c.at
-        FROM unnest(changes) WITH ORDINALITY AS c (change, at) WHERE c.change ? 'was_in'
+        FROM unnest(write_log.changes) WITH ORDINALITY AS c (change, at) WHERE c.change ? 'was_in'
     ), schemas AS (
         SELECT e.schema_name, jsonb_agg(e.change ORDER BY e.at) AS changes, row_number() OVER (ORDER BY e.schema_name) AS part
         FROM entries AS e GROUP BY e.schema_name
@@ -494,7 +531,7 @@ BEGIN
     ) AS m;
     PERFORM pgstream.identify(oids);
     FOR at IN 1..coalesce(cardinality(oids), 0) BY slice LOOP
-        rows := rows + pgstream.record(classes[at:at + slice - 1], oids[at:at + slice - 1], tag, NULL, true);
+        rows := rows + pgstream.record(classes[at:at + slice - 1], oids[at:at + slice - 1], NULL, tag, NULL, true);
     END LOOP;
     RETURN rows;
 END $$;
@@ -580,9 +617,18 @@ LANGUAGE plpgsql SECURITY DEFINER
 DECLARE
     classes oid[];
     oids oid[];
+    others oid[];
+    relations oid[];
+    rewritten oid[];
+    -- Only relations are concerned, and none that is a type.
+    is_usual boolean;
+    has_family boolean;
     logged boolean := true;
     owner name;
 BEGIN
+    IF TG_TAG LIKE 'ALTER %' THEN
+        rewritten := ARRAY(SELECT r.oid FROM pgstream.rewritten AS r);
+    END IF;
     IF TG_EVENT = 'sql_drop' THEN
         WITH dropped AS (SELECT * FROM pg_event_trigger_dropped_objects() AS d WHERE NOT d.is_temporary),
         parents AS MATERIALIZED (
@@ -618,12 +664,20 @@ BEGIN
         END IF;
         DELETE FROM pgstream.table_ids AS t WHERE t.oid = ANY (oids) AND NOT EXISTS (SELECT FROM pg_class AS c WHERE c.oid = t.oid);
     ELSE
-        SELECT array_agg(c.classid), array_agg(c.objid) INTO classes, oids
-        FROM pg_event_trigger_ddl_commands() AS c
-        WHERE c.classid IS NOT NULL AND c.schema_name IS DISTINCT FROM 'pg_temp'
-          AND (NOT c.in_extension OR c.classid = 'pg_extension'::regclass
-               -- Values are told, whoever changed them.
-               OR EXISTS (SELECT FROM pgstream.rewritten AS r WHERE r.oid = c.objid));
+        SELECT array_agg(d.classid), array_agg(d.objid),
+            -- Most statements are about tables, their indexes and their sequences: those are found at less cost.
+            array_agg(DISTINCT coalesce(i.indrelid, p.refobjid, c.oid)) FILTER (WHERE c.relkind IN ('r', 'p', 'v', 'm', 'S', 'i', 'I', 'f')),
+            bool_and(d.classid = 'pg_class'::regclass AND c.relkind IS DISTINCT FROM 'c'),
+            bool_or(c.relhassubclass OR c.relispartition OR c.relkind IN ('p', 'I'))
+        INTO classes, oids, relations, is_usual, has_family
+        FROM pg_event_trigger_ddl_commands() AS d
+        LEFT JOIN pg_class AS c ON d.classid = 'pg_class'::regclass AND c.oid = d.objid
+        LEFT JOIN pg_index AS i ON i.indexrelid = c.oid AND c.relkind IN ('i', 'I')
+        LEFT JOIN pg_depend AS p ON c.relkind = 'S' AND p.classid = 'pg_class'::regclass AND p.objid = c.oid
+            AND p.refclassid = 'pg_class'::regclass AND p.deptype = 'i'
+        WHERE d.classid IS NOT NULL AND d.schema_name IS DISTINCT FROM 'pg_temp'
+          -- Values are told, whoever changed them.
+          AND (NOT d.in_extension OR d.classid = 'pg_extension'::regclass OR d.objid = ANY (rewritten));
         IF TG_TAG IN ('GRANT', 'REVOKE', 'DROP OWNED') THEN
             -- Postgres does not say of what: whatever this transaction has written in the catalog, or one after it.
             SELECT array_agg(w.class), array_agg(w.oid) INTO classes, oids FROM (
@@ -633,27 +687,23 @@ BEGIN
                 UNION SELECT 'pg_type'::regclass, t.oid FROM pg_type AS t WHERE age(t.xmin) <= age(pg_current_xact_id()::xid)
                 UNION SELECT 'pg_namespace'::regclass, n.oid FROM pg_namespace AS n WHERE age(n.xmin) <= age(pg_current_xact_id()::xid)
             ) AS w;
+            is_usual := false;
         END IF;
         IF oids IS NULL THEN
             RETURN;
         END IF;
-        IF classes <@ ARRAY['pg_class'::regclass::oid] AND NOT EXISTS (SELECT FROM pg_class AS c WHERE c.oid = ANY (oids) AND c.relkind = 'c') THEN
-            -- Most statements are about tables, their indexes and their sequences: those are found at less cost.
-            SELECT array_agg(DISTINCT coalesce(i.indrelid, d.refobjid, c.oid)) INTO oids
-            FROM unnest(oids) AS g (oid)
-            JOIN pg_class AS c ON c.oid = g.oid AND c.relkind IN ('r', 'p', 'v', 'm', 'S', 'i', 'I', 'f')
-            LEFT JOIN pg_index AS i ON i.indexrelid = c.oid
-            LEFT JOIN pg_depend AS d ON c.relkind = 'S' AND d.classid = 'pg_class'::regclass AND d.objid = c.oid
-                AND d.refclassid = 'pg_class'::regclass AND d.deptype = 'i';
+        IF is_usual THEN
+            oids := relations;
             classes := array_fill('pg_class'::regclass::oid, ARRAY[coalesce(cardinality(oids), 0)]);
         ELSE
             SELECT array_agg(d.class), array_agg(d.oid) INTO classes, oids FROM pgstream.document_of(classes, oids) AS d;
+            has_family := EXISTS (SELECT FROM pg_class AS c WHERE c.oid = ANY (oids) AND (c.relhassubclass OR c.relispartition OR c.relkind = 'p'));
         END IF;
         IF oids IS NULL THEN
             RETURN;
         END IF;
         -- What a statement does to a table it may do to others.
-        IF TG_TAG LIKE 'ALTER T%' OR EXISTS (SELECT FROM pg_class AS c WHERE c.oid = ANY (oids) AND (c.relhassubclass OR c.relispartition)) THEN
+        IF has_family OR TG_TAG = 'ALTER TYPE' THEN
             SELECT array_agg(d.class), array_agg(d.oid) INTO classes, oids FROM (
                 WITH RECURSIVE own AS (SELECT o.class, o.oid FROM unnest(classes, oids) AS o (class, oid)),
                 -- What is done to a parent is done to its children, and a child that was let go has changed too.
@@ -664,19 +714,26 @@ BEGIN
                 SELECT o.class, o.oid FROM own AS o
                 UNION SELECT 'pg_class'::regclass, f.oid FROM family AS f
                 UNION SELECT o.class, o.oid FROM family AS f JOIN pgstream.objects AS o ON o.document #>> '{partition_of,oid}' = f.oid::text AND o.document ? 'partition_of'
-                -- A type that changes under a foreign key makes the key anew.
-                UNION SELECT 'pg_class'::regclass, k.conrelid
-                    FROM family AS f JOIN pg_depend AS d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = f.oid AND d.classid = 'pg_constraint'::regclass
-                    JOIN pg_constraint AS k ON k.oid = d.objid AND k.contype = 'f' AND k.conrelid <> 0 AND k.conrelid <> f.oid
-                    WHERE TG_TAG = 'ALTER TABLE'
-                -- Sequences share their table's owner and persistence.
-                UNION SELECT 'pg_class'::regclass, s.oid
-                    FROM own AS o JOIN pg_depend AS d ON d.refclassid = o.class AND d.refobjid = o.oid AND d.classid = o.class AND d.deptype = 'a'
-                    JOIN pg_class AS s ON s.oid = d.objid AND s.relkind = 'S'
-                    WHERE TG_TAG = 'ALTER TABLE' AND o.class = 'pg_class'::regclass
                 UNION SELECT 'pg_class'::regclass, t.oid FROM own AS o JOIN pg_class AS t ON t.reloftype = o.oid
                     WHERE TG_TAG = 'ALTER TYPE' AND o.class = 'pg_type'::regclass
             ) AS d;
+        END IF;
+        IF TG_TAG = 'ALTER TABLE' THEN
+            SELECT array_agg(DISTINCT d.oid) INTO others FROM (
+                -- A type that changes under a foreign key makes the key anew.
+                SELECT k.conrelid AS oid
+                FROM pg_depend AS d JOIN pg_constraint AS k ON k.oid = d.objid
+                WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid = ANY (oids) AND d.classid = 'pg_constraint'::regclass
+                  AND k.contype = 'f' AND k.conrelid <> 0 AND k.conrelid <> d.refobjid
+                -- Sequences share their table's owner and persistence.
+                UNION ALL SELECT s.oid
+                FROM pg_depend AS d JOIN pg_class AS s ON s.oid = d.objid JOIN pgstream.objects AS o ON o.class = d.classid AND o.oid = d.objid
+                WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid = ANY (oids) AND d.classid = 'pg_class'::regclass AND d.deptype = 'a'
+                  AND s.relkind = 'S'
+                  AND (o.document->>'owner' <> pg_get_userbyid(s.relowner) OR (o.document ? 'unlogged') <> (s.relpersistence = 'u'))
+            ) AS d WHERE d.oid <> ALL (oids);
+            classes := classes || array_fill('pg_class'::regclass::oid, ARRAY[coalesce(cardinality(others), 0)]);
+            oids := oids || others;
         END IF;
         PERFORM pgstream.identify(oids);
     END IF;
@@ -687,8 +744,8 @@ BEGIN
             RAISE WARNING 'pgstream.skip_log is ignored: % is not a member of %, which owns schema pgstream', session_user, owner;
         END IF;
     END IF;
-    PERFORM pgstream.record(classes, oids, TG_TAG, current_query(), logged);
-    IF TG_EVENT = 'ddl_command_end' AND TG_TAG LIKE 'ALTER %' THEN
+    PERFORM pgstream.record(classes, oids, rewritten, TG_TAG, current_query(), logged);
+    IF TG_EVENT = 'ddl_command_end' AND rewritten <> '{}' THEN
         DELETE FROM pgstream.rewritten;
     END IF;
 EXCEPTION WHEN OTHERS THEN
