@@ -105,6 +105,7 @@ RETURNS TABLE (oid oid, schema_name text, kind text, name text, document jsonb)
 LANGUAGE plpgsql STABLE AS $$
 #variable_conflict use_column
 DECLARE
+    relation oid;
     c record;
     comments jsonb;
     columns jsonb;
@@ -124,7 +125,8 @@ DECLARE
     rules jsonb;
     extended jsonb;
 BEGIN
-    FOR c IN
+    -- Not FOR over the query: in a long transaction a cursor's end looks at every lock.
+    FOREACH relation IN ARRAY tables LOOP
         SELECT c.*, n.nspname, ids.id::text AS pgstream_id, nullif(am.amname, 'heap') AS access_method,
             CASE WHEN c.reltablespace <> 0 THEN (SELECT s.spcname FROM pg_tablespace AS s WHERE s.oid = c.reltablespace) END AS tablespace,
             CASE WHEN c.reltoastrelid <> 0 THEN (SELECT t.reloptions FROM pg_class AS t WHERE t.oid = c.reltoastrelid) END AS toast_options,
@@ -132,12 +134,13 @@ BEGIN
             EXISTS (SELECT FROM pg_policy AS p WHERE p.polrelid = c.oid) AS has_policies,
             EXISTS (SELECT FROM pg_statistic_ext AS s WHERE s.stxrelid = c.oid) AS has_statistics,
             EXISTS (SELECT FROM pg_description AS d WHERE d.classoid = 'pg_class'::regclass AND d.objoid = c.oid) AS has_comments
+        INTO c
         FROM pg_class AS c
         JOIN pg_namespace AS n ON n.oid = c.relnamespace
         LEFT JOIN pg_am AS am ON am.oid = c.relam
         LEFT JOIN pgstream.table_ids AS ids ON ids.oid = c.oid::bigint
-        WHERE c.oid = ANY (tables) AND c.relkind IN ('r', 'p') AND c.relpersistence <> 't'
-    LOOP
+        WHERE c.oid = relation AND c.relkind IN ('r', 'p') AND c.relpersistence <> 't';
+        CONTINUE WHEN NOT FOUND;
         comments := NULL; indexes := NULL; of_primary := NULL; of_key := NULL; alone_unique := NULL;
         IF c.has_comments THEN
             SELECT jsonb_object_agg(d.objsubid, d.description) INTO comments
