@@ -9,16 +9,24 @@ CREATE SEQUENCE pgstream.xid_serial MINVALUE 0 MAXVALUE 16777215 CYCLE CACHE 32;
 CREATE FUNCTION pgstream.xid() RETURNS pgstream.xid
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    bits bit(100) := extract(epoch FROM clock_timestamp())::bigint::bit(32)
-        || (SELECT system_identifier FROM pg_control_system())::bit(24)
-        || pg_backend_pid()::bit(16)
-        || nextval('pgstream.xid_serial')::bit(24)
-        || B'0000';
+    digits constant text := '0123456789abcdefghijklmnopqrstuv';
+    cluster constant bigint := (SELECT system_identifier FROM pg_control_system()) & 16777215;
+    halves constant bigint[] := ARRAY[
+        ((extract(epoch FROM clock_timestamp())::bigint & 4294967295) << 18) | (cluster >> 6),
+        ((cluster & 63) << 44) | ((pg_backend_pid() & 65535)::bigint << 28) | (nextval('pgstream.xid_serial') << 4)
+    ];
+    half bigint;
+    id text := '';
 BEGIN
-    RETURN (
-        SELECT string_agg(substr('0123456789abcdefghijklmnopqrstuv', substring(bits FROM at * 5 + 1 FOR 5)::int + 1, 1), '' ORDER BY at)
-        FROM generate_series(0, 19) AS at
-    );
+    -- Each is ten digits of five bits.
+    FOREACH half IN ARRAY halves LOOP
+        id := id || substr(digits, (half >> 45 & 31)::int + 1, 1) || substr(digits, (half >> 40 & 31)::int + 1, 1)
+            || substr(digits, (half >> 35 & 31)::int + 1, 1) || substr(digits, (half >> 30 & 31)::int + 1, 1)
+            || substr(digits, (half >> 25 & 31)::int + 1, 1) || substr(digits, (half >> 20 & 31)::int + 1, 1)
+            || substr(digits, (half >> 15 & 31)::int + 1, 1) || substr(digits, (half >> 10 & 31)::int + 1, 1)
+            || substr(digits, (half >> 5 & 31)::int + 1, 1) || substr(digits, (half & 31)::int + 1, 1);
+    END LOOP;
+    RETURN id;
 END $$;
 COMMENT ON FUNCTION pgstream.xid() IS 'A new identifier.';
 

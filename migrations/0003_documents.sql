@@ -52,168 +52,150 @@ BEGIN
     );
 END $$;
 
--- Tables and partitioned tables.
+-- The comment of an object. obj_description is a function in SQL, which is planned at every call.
+CREATE FUNCTION pgstream.comment_of(class oid, object oid) RETURNS text
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    RETURN (SELECT d.description FROM pg_description AS d WHERE d.classoid = class AND d.objoid = object AND d.objsubid = 0);
+END $$;
+
+-- The name of a collation.
+CREATE FUNCTION pgstream.collation_name(of oid) RETURNS text
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    RETURN (
+        SELECT quote_ident(n.nspname) || '.' || quote_ident(c.collname)
+        FROM pg_collation AS c JOIN pg_namespace AS n ON n.oid = c.collnamespace WHERE c.oid = of
+    );
+END $$;
+
+-- The sequence of an identity column.
+CREATE FUNCTION pgstream.identity_sequence(relation oid, number integer, type oid) RETURNS jsonb
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    RETURN (
+        SELECT jsonb_build_object(
+            'name', s.relname, 'start', q.seqstart::text, 'increment', q.seqincrement::text, 'minimum', q.seqmin::text,
+            'maximum', q.seqmax::text, 'cache', q.seqcache::text, 'cycle', q.seqcycle,
+            'type', CASE WHEN q.seqtypid <> type THEN format_type(q.seqtypid, NULL) END,
+            'comment', pgstream.comment_of('pg_class'::regclass, s.oid))
+        FROM pg_depend AS p JOIN pg_class AS s ON s.oid = p.objid JOIN pg_sequence AS q ON q.seqrelid = s.oid
+        WHERE p.classid = 'pg_class'::regclass AND p.refclassid = 'pg_class'::regclass
+          AND p.refobjid = relation AND p.refobjsubid = number AND p.deptype = 'i'
+    );
+END $$;
+
+-- The parent of an index of a partition.
+CREATE FUNCTION pgstream.index_parent(index oid, is_partition boolean) RETURNS jsonb
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    IF NOT is_partition THEN
+        RETURN NULL;
+    END IF;
+    RETURN (
+        SELECT jsonb_build_object('oid', p.oid::text, 'schema', n.nspname, 'name', p.relname)
+        FROM pg_inherits AS h JOIN pg_class AS p ON p.oid = h.inhparent JOIN pg_namespace AS n ON n.oid = p.relnamespace
+        WHERE h.inhrelid = index
+    );
+END $$;
+
+-- Tables and partitioned tables, one by one: what a table does not have takes no query, and most have little.
 CREATE FUNCTION pgstream.describe_tables(tables oid[])
 RETURNS TABLE (oid oid, schema_name text, kind text, name text, document jsonb)
 LANGUAGE plpgsql STABLE AS $$
 #variable_conflict use_column
+DECLARE
+    relation oid;
+    c record;
+    comments jsonb;
+    columns jsonb;
+    indexes jsonb;
+    primary_key jsonb;
+    -- Attribute numbers: of the primary key, of the replica identity, and of columns that have a unique index alone.
+    of_primary int2[];
+    of_key int2[];
+    alone_unique int2[];
+    constraints jsonb;
+    foreign_keys jsonb;
+    not_nulls jsonb;
+    parents jsonb;
+    triggers jsonb;
+    switched jsonb;
+    policies jsonb;
+    rules jsonb;
+    extended jsonb;
 BEGIN
-    RETURN QUERY
-    SELECT c.oid, n.nspname::text, 'table', c.relname::text,
-        jsonb_build_object(
-            'oid', c.oid::text,
-            'pgstream_id', ids.id::text,
-            'schema', n.nspname,
-            'name', c.relname,
-            'columns', columns.list,
-            'primary_key_columns', coalesce(keys.primary_key, '[]'),
-            'indexes', coalesce(keys.list, '[]'),
-            'constraints', constraints.list,
-            'foreign_keys', constraints.foreign_keys
-        ) || jsonb_strip_nulls(jsonb_build_object(
-            'owner', pg_get_userbyid(c.relowner),
-            'acl', to_jsonb(c.relacl::text[]),
-            'comment', obj_description(c.oid, 'pg_class'),
-            'unlogged', CASE c.relpersistence WHEN 'u' THEN true END,
-            'options', to_jsonb(c.reloptions),
-            'toast_options', to_jsonb(toast.reloptions),
-            'access_method', nullif(am.amname, 'heap'),
-            'tablespace', space.spcname,
-            'of_type', CASE WHEN c.reloftype <> 0 THEN format_type(c.reloftype, NULL) END,
-            'replica_identity', nullif(c.relreplident, 'd'),
-            'row_security', CASE WHEN c.relrowsecurity THEN true END,
-            'force_row_security', CASE WHEN c.relforcerowsecurity THEN true END,
-            'partition_by', CASE c.relkind WHEN 'p' THEN pg_get_partkeydef(c.oid) END,
-            'partition_of', CASE WHEN c.relispartition THEN parents.first END,
-            'partition_bound', pg_get_expr(c.relpartbound, c.oid),
-            'inherits', CASE WHEN NOT c.relispartition THEN parents.list END,
-            'triggers', triggers.list,
-            'parent_triggers', switched.list,
-            'policies', policies.list,
-            'rules', rules.list,
-            'statistics', extended.list
-        ))
-    FROM pg_class AS c
-    JOIN pg_namespace AS n ON n.oid = c.relnamespace
-    LEFT JOIN pgstream.table_ids AS ids ON ids.oid = c.oid::bigint
-    LEFT JOIN pg_am AS am ON am.oid = c.relam
-    LEFT JOIN pg_tablespace AS space ON space.oid = c.reltablespace
-    LEFT JOIN pg_class AS toast ON toast.oid = c.reltoastrelid
-    CROSS JOIN LATERAL (
-        SELECT jsonb_agg(
-            jsonb_build_object(
-                'pgstream_id', ids.id || '-' || a.attnum,
-                'attnum', a.attnum,
-                'name', a.attname,
-                'type', format_type(a.atttypid, a.atttypmod),
-                'type_oid', a.atttypid::text,
-                'default', CASE WHEN a.atthasdef THEN pg_get_expr(d.adbin, d.adrelid) END,
-                'nullable', NOT a.attnotnull,
-                'unique', c.relhasindex AND EXISTS (
-                    SELECT FROM pg_index AS i
-                    WHERE i.indrelid = c.oid AND i.indisunique AND i.indisvalid AND i.indpred IS NULL AND i.indnkeyatts = 1 AND i.indkey[0] = a.attnum
+    -- Not FOR over the query: in a long transaction a cursor's end looks at every lock.
+    FOREACH relation IN ARRAY tables LOOP
+        SELECT c.*, n.nspname, ids.id::text AS pgstream_id, nullif(am.amname, 'heap') AS access_method,
+            CASE WHEN c.reltablespace <> 0 THEN (SELECT s.spcname FROM pg_tablespace AS s WHERE s.oid = c.reltablespace) END AS tablespace,
+            CASE WHEN c.reltoastrelid <> 0 THEN (SELECT t.reloptions FROM pg_class AS t WHERE t.oid = c.reltoastrelid) END AS toast_options,
+            EXISTS (SELECT FROM pg_inherits AS h WHERE h.inhrelid = c.oid) AS has_parents,
+            EXISTS (SELECT FROM pg_policy AS p WHERE p.polrelid = c.oid) AS has_policies,
+            EXISTS (SELECT FROM pg_statistic_ext AS s WHERE s.stxrelid = c.oid) AS has_statistics,
+            EXISTS (SELECT FROM pg_description AS d WHERE d.classoid = 'pg_class'::regclass AND d.objoid = c.oid) AS has_comments
+        INTO c
+        FROM pg_class AS c
+        JOIN pg_namespace AS n ON n.oid = c.relnamespace
+        LEFT JOIN pg_am AS am ON am.oid = c.relam
+        LEFT JOIN pgstream.table_ids AS ids ON ids.oid = c.oid::bigint
+        WHERE c.oid = relation AND c.relkind IN ('r', 'p') AND c.relpersistence <> 't';
+        CONTINUE WHEN NOT FOUND;
+        comments := NULL; indexes := NULL; of_primary := NULL; of_key := NULL; alone_unique := NULL;
+        IF c.has_comments THEN
+            SELECT jsonb_object_agg(d.objsubid, d.description) INTO comments
+            FROM pg_description AS d WHERE d.classoid = 'pg_class'::regclass AND d.objoid = c.oid;
+        END IF;
+        IF c.relhasindex THEN
+            SELECT
+                jsonb_agg(
+                    jsonb_build_object(
+                        'name', x.relname,
+                        'columns', (SELECT jsonb_agg(pg_get_indexdef(x.oid, at, true) ORDER BY at) FROM generate_series(1, i.indnkeyatts) AS at),
+                        'unique', i.indisunique,
+                        'definition', pg_get_indexdef(x.oid)
+                    ) || jsonb_strip_nulls(jsonb_build_object(
+                        'oid', x.oid::text,
+                        'constraint', k.oid::text,
+                        'valid', CASE WHEN NOT i.indisvalid THEN false END,
+                        'replica_identity', CASE WHEN i.indisreplident THEN true END,
+                        'clustered', CASE WHEN i.indisclustered THEN true END,
+                        'options', to_jsonb(x.reloptions),
+                        'statistics', pgstream.index_statistics(x.oid, i.indexprs IS NOT NULL),
+                        'parent', pgstream.index_parent(x.oid, x.relispartition),
+                        'tablespace', s.spcname,
+                        'comment', d.description
+                    ))
+                    ORDER BY x.relname
                 ),
-                'generated', a.attgenerated <> '',
-                'generated_kind', a.attgenerated,
-                'identity', a.attidentity,
-                'metadata', col_description(c.oid, a.attnum)
-            ) || CASE
-                -- Few columns have any of the rest.
-                WHEN a.atttypmod = -1 AND NOT a.atthasdef AND NOT c.relhasindex AND a.attcollation = t.typcollation AND a.attstorage = t.typstorage
-                    AND a.attcompression = '' AND coalesce(a.attstattarget, -1) = -1 AND a.attoptions IS NULL AND a.attacl IS NULL
-                    AND a.attinhcount = 0 AND a.attidentity = '' AND c.relreplident <> 'f'
-                    AND t.typstorage IN ('p', 'x') AND not_null.document IS NULL
-                THEN '{}'
-                ELSE jsonb_strip_nulls(jsonb_build_object(
-                'type_modifier', nullif(a.atttypmod, -1),
-                'default_oid', d.oid::text,
-                'key', CASE WHEN c.relreplident = 'f' OR (c.relhasindex AND EXISTS (
-                    SELECT FROM pg_index AS i
-                    WHERE i.indrelid = c.oid AND a.attnum = ANY (i.indkey[0:i.indnkeyatts - 1])
-                      AND ((c.relreplident = 'd' AND i.indisprimary AND i.indimmediate) OR (c.relreplident = 'i' AND i.indisreplident))
-                )) THEN true END,
-                'collation', CASE WHEN a.attcollation <> t.typcollation THEN (
-                    SELECT quote_ident(cn.nspname) || '.' || quote_ident(co.collname)
-                    FROM pg_collation AS co JOIN pg_namespace AS cn ON cn.oid = co.collnamespace WHERE co.oid = a.attcollation
-                ) END,
-                'storage', CASE WHEN a.attstorage <> t.typstorage THEN a.attstorage END,
-                'type_storage', CASE WHEN t.typstorage NOT IN ('p', 'x') THEN t.typstorage END,
-                'not_null', not_null.document,
-                'compression', nullif(a.attcompression, ''),
-                'statistics', nullif(a.attstattarget, -1),
-                'options', to_jsonb(a.attoptions),
-                'acl', to_jsonb(a.attacl::text[]),
-                'inherited', CASE WHEN a.attinhcount > 0 AND NOT a.attislocal THEN true END,
-                'identity_sequence', CASE WHEN a.attidentity <> '' THEN (
-                    SELECT jsonb_build_object(
-                        'name', s.relname, 'start', q.seqstart::text, 'increment', q.seqincrement::text, 'minimum', q.seqmin::text,
-                        'maximum', q.seqmax::text, 'cache', q.seqcache::text, 'cycle', q.seqcycle,
-                        'type', CASE WHEN q.seqtypid <> a.atttypid THEN format_type(q.seqtypid, NULL) END,
-                        'comment', obj_description(s.oid, 'pg_class'))
-                    FROM pg_depend AS p JOIN pg_class AS s ON s.oid = p.objid JOIN pg_sequence AS q ON q.seqrelid = s.oid
-                    WHERE p.classid = 'pg_class'::regclass AND p.refclassid = 'pg_class'::regclass
-                      AND p.refobjid = c.oid AND p.refobjsubid = a.attnum AND p.deptype = 'i'
-                ) END
-                ))
-            END
-            ORDER BY a.attnum
-        ) AS list
-        FROM pg_attribute AS a
-        JOIN pg_type AS t ON t.oid = a.atttypid
-        LEFT JOIN pg_attrdef AS d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
-        -- Since Postgres 18 it is a constraint with a name; before, there is none of this type.
-        LEFT JOIN LATERAL (
-            SELECT jsonb_build_object('name', k.conname) || jsonb_strip_nulls(jsonb_build_object(
-                'valid', CASE WHEN NOT k.convalidated THEN false END,
-                'no_inherit', CASE WHEN k.connoinherit THEN true END,
-                'inherited', CASE WHEN k.coninhcount > 0 AND NOT k.conislocal THEN true END,
-                'comment', obj_description(k.oid, 'pg_constraint'))) AS document
-            FROM pg_constraint AS k WHERE a.attnotnull AND k.conrelid = c.oid AND k.contype = 'n' AND k.conkey[1] = a.attnum
-        ) AS not_null ON true
-        WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
-    ) AS columns
-    CROSS JOIN LATERAL (
+                (array_agg((i.indkey::int2[])[0:i.indnkeyatts - 1]::text) FILTER (WHERE i.indisprimary))[1]::int2[],
+                (array_agg((i.indkey::int2[])[0:i.indnkeyatts - 1]::text) FILTER (WHERE
+                    (c.relreplident = 'd' AND i.indisprimary AND i.indimmediate) OR (c.relreplident = 'i' AND i.indisreplident)))[1]::int2[],
+                array_agg(i.indkey[0]) FILTER (WHERE i.indisunique AND i.indisvalid AND i.indpred IS NULL AND i.indnkeyatts = 1)
+            INTO indexes, of_primary, of_key, alone_unique
+            FROM pg_index AS i
+            JOIN pg_class AS x ON x.oid = i.indexrelid
+            LEFT JOIN pg_constraint AS k ON k.conindid = x.oid AND k.conrelid = i.indrelid AND k.contype IN ('p', 'u', 'x')
+            LEFT JOIN pg_tablespace AS s ON s.oid = x.reltablespace
+            LEFT JOIN pg_description AS d ON d.classoid = 'pg_class'::regclass AND d.objoid = x.oid AND d.objsubid = 0
+            WHERE i.indrelid = c.oid AND i.indislive;
+        END IF;
         SELECT
-            (SELECT jsonb_agg(a.attname ORDER BY k.at)
-             FROM pg_index AS p, unnest(p.indkey::int2[]) WITH ORDINALITY AS k (attnum, at)
-             JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum = k.attnum
-             WHERE p.indrelid = c.oid AND p.indisprimary AND k.at <= p.indnkeyatts) AS primary_key,
-            jsonb_agg(
-                jsonb_build_object(
-                    'name', x.relname,
-                    'columns', (SELECT jsonb_agg(pg_get_indexdef(x.oid, at, true) ORDER BY at) FROM generate_series(1, i.indnkeyatts) AS at),
-                    'unique', i.indisunique,
-                    'definition', pg_get_indexdef(x.oid)
-                ) || jsonb_strip_nulls(jsonb_build_object(
-                    'oid', x.oid::text,
-                    'constraint', (SELECT k.oid::text FROM pg_constraint AS k WHERE k.conindid = x.oid AND k.conrelid = c.oid AND k.contype IN ('p', 'u', 'x')),
-                    'valid', CASE WHEN NOT i.indisvalid THEN false END,
-                    'replica_identity', CASE WHEN i.indisreplident THEN true END,
-                    'clustered', CASE WHEN i.indisclustered THEN true END,
-                    'options', to_jsonb(x.reloptions),
-                    'statistics', pgstream.index_statistics(x.oid, i.indexprs IS NOT NULL),
-                    'parent', (
-                        SELECT jsonb_build_object('oid', p.oid::text, 'schema', pn.nspname, 'name', p.relname)
-                        FROM pg_inherits AS h JOIN pg_class AS p ON p.oid = h.inhparent JOIN pg_namespace AS pn ON pn.oid = p.relnamespace
-                        WHERE h.inhrelid = x.oid
-                    ),
-                    'tablespace', (SELECT s.spcname FROM pg_tablespace AS s WHERE s.oid = x.reltablespace),
-                    'comment', obj_description(x.oid, 'pg_class')
-                ))
-                ORDER BY x.relname
-            ) AS list
-        FROM pg_index AS i JOIN pg_class AS x ON x.oid = i.indexrelid
-        WHERE i.indrelid = c.oid AND i.indislive
-    ) AS keys
-    CROSS JOIN LATERAL (
-        SELECT jsonb_agg(k.document ORDER BY k.conname) FILTER (WHERE k.contype <> 'f') AS list,
-               jsonb_agg(k.document - 'type' ORDER BY k.conname) FILTER (WHERE k.contype = 'f') AS foreign_keys
+            jsonb_agg(k.document ORDER BY k.conname) FILTER (WHERE k.contype NOT IN ('f', 'n')),
+            jsonb_agg(k.document - 'type' ORDER BY k.conname) FILTER (WHERE k.contype = 'f'),
+            -- Since Postgres 18 it is a constraint with a name; before, there is none of this type.
+            jsonb_object_agg(k.conkey[1], k.document) FILTER (WHERE k.contype = 'n')
+        INTO constraints, foreign_keys, not_nulls
         FROM (
-            SELECT k.conname, k.contype,
-                jsonb_build_object(
+            SELECT k.conname, k.contype, k.conkey,
+                CASE k.contype WHEN 'n' THEN jsonb_build_object('name', k.conname) || jsonb_strip_nulls(jsonb_build_object(
+                    'valid', CASE WHEN NOT k.convalidated THEN false END,
+                    'no_inherit', CASE WHEN k.connoinherit THEN true END,
+                    'inherited', CASE WHEN k.coninhcount > 0 AND NOT k.conislocal THEN true END,
+                    'comment', d.description))
+                ELSE jsonb_build_object(
                     'name', k.conname,
-                    'type', CASE k.contype WHEN 'p' THEN 'PRIMARY KEY' WHEN 'u' THEN 'UNIQUE' WHEN 'c' THEN 'CHECK'
-                                           WHEN 'x' THEN 'EXCLUDE' WHEN 'n' THEN 'NOT NULL' END,
+                    'type', CASE k.contype WHEN 'p' THEN 'PRIMARY KEY' WHEN 'u' THEN 'UNIQUE' WHEN 'c' THEN 'CHECK' WHEN 'x' THEN 'EXCLUDE' END,
                     'definition', pg_get_constraintdef(k.oid)
                 ) || jsonb_strip_nulls(jsonb_build_object(
                     'oid', k.oid::text,
@@ -222,59 +204,145 @@ BEGIN
                     'enforced', CASE WHEN NOT k.convalidated AND pg_get_constraintdef(k.oid) LIKE '% NOT ENFORCED' THEN false END,
                     'inherited', CASE WHEN (k.coninhcount > 0 AND NOT k.conislocal) OR k.conparentid <> 0 THEN true END,
                     'references', nullif(k.confrelid, 0)::text,
-                    'comment', obj_description(k.oid, 'pg_constraint')
-                )) AS document
+                    'comment', d.description
+                )) END AS document
             FROM pg_constraint AS k
-            -- NOT NULL is told with its column; the rest are triggers.
-            WHERE k.conrelid = c.oid AND k.contype IN ('p', 'u', 'c', 'x', 'f')
+            LEFT JOIN pg_description AS d ON d.classoid = 'pg_constraint'::regclass AND d.objoid = k.oid AND d.objsubid = 0
+            -- The rest are triggers.
+            WHERE k.conrelid = c.oid AND k.contype IN ('p', 'u', 'c', 'x', 'f', 'n')
               -- A key to a partitioned table is told once, and not for each of its partitions.
               AND (k.conparentid = 0 OR k.contype <> 'f'
                    OR NOT EXISTS (SELECT FROM pg_constraint AS p WHERE p.oid = k.conparentid AND p.confrelid <> k.confrelid))
-        ) AS k
-    ) AS constraints
-    CROSS JOIN LATERAL (
-        SELECT (jsonb_agg(h.parent ORDER BY h.inhseqno))->0 AS first, jsonb_agg(h.parent ORDER BY h.inhseqno) AS list
-        FROM (
-            SELECT h.inhseqno, jsonb_build_object('oid', p.oid::text, 'schema', pn.nspname, 'name', p.relname) AS parent
-            FROM pg_inherits AS h JOIN pg_class AS p ON p.oid = h.inhparent JOIN pg_namespace AS pn ON pn.oid = p.relnamespace
-            WHERE h.inhrelid = c.oid
-        ) AS h
-    ) AS parents
-    CROSS JOIN LATERAL (
-        SELECT jsonb_agg(jsonb_strip_nulls(jsonb_build_object(
-            'oid', t.oid::text, 'name', t.tgname, 'definition', pg_get_triggerdef(t.oid),
-            'enabled', nullif(t.tgenabled, 'O'), 'comment', obj_description(t.oid, 'pg_trigger'))) ORDER BY t.tgname) AS list
-        FROM pg_trigger AS t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal AND t.tgparentid = 0
-    ) AS triggers
-    CROSS JOIN LATERAL (
-        -- Those that a partition has from its parent, where one of the two is switched.
-        SELECT jsonb_agg(jsonb_build_object('name', t.tgname, 'enabled', t.tgenabled) ORDER BY t.tgname) AS list
-        FROM pg_trigger AS t JOIN pg_trigger AS p ON p.oid = t.tgparentid
-        WHERE c.relispartition AND t.tgrelid = c.oid AND (t.tgenabled <> 'O' OR p.tgenabled <> 'O')
-          AND NOT EXISTS (SELECT FROM pg_constraint AS k WHERE k.oid = t.tgconstraint AND k.contype = 'f')
-    ) AS switched
-    CROSS JOIN LATERAL (
-        SELECT jsonb_agg(jsonb_strip_nulls(jsonb_build_object(
-            'oid', p.oid::text, 'name', p.polname, 'restrictive', CASE WHEN NOT p.polpermissive THEN true END, 'command', p.polcmd,
-            'roles', (SELECT jsonb_agg(CASE r.role WHEN 0 THEN 'public' ELSE pg_get_userbyid(r.role) END ORDER BY r.at)
-                      FROM unnest(p.polroles) WITH ORDINALITY AS r (role, at)),
-            'using', pg_get_expr(p.polqual, p.polrelid), 'check', pg_get_expr(p.polwithcheck, p.polrelid),
-            'comment', obj_description(p.oid, 'pg_policy'))) ORDER BY p.polname) AS list
-        FROM pg_policy AS p WHERE p.polrelid = c.oid
-    ) AS policies
-    CROSS JOIN LATERAL (
-        SELECT jsonb_agg(jsonb_strip_nulls(jsonb_build_object(
-            'oid', r.oid::text, 'name', r.rulename, 'definition', pg_get_ruledef(r.oid),
-            'enabled', nullif(r.ev_enabled, 'O'), 'comment', obj_description(r.oid, 'pg_rewrite'))) ORDER BY r.rulename) AS list
-        FROM pg_rewrite AS r WHERE r.ev_class = c.oid
-    ) AS rules
-    CROSS JOIN LATERAL (
-        SELECT jsonb_agg(jsonb_strip_nulls(jsonb_build_object(
-            'oid', s.oid::text, 'schema', sn.nspname, 'name', s.stxname, 'definition', pg_get_statisticsobjdef(s.oid),
-            'target', nullif(s.stxstattarget, -1), 'comment', obj_description(s.oid, 'pg_statistic_ext'))) ORDER BY sn.nspname, s.stxname) AS list
-        FROM pg_statistic_ext AS s JOIN pg_namespace AS sn ON sn.oid = s.stxnamespace WHERE s.stxrelid = c.oid
-    ) AS extended
-    WHERE c.oid = ANY (tables) AND c.relkind IN ('r', 'p') AND c.relpersistence <> 't';
+        ) AS k;
+        SELECT
+            jsonb_agg(
+                jsonb_build_object(
+                    'pgstream_id', c.pgstream_id || '-' || a.attnum,
+                    'attnum', a.attnum,
+                    'name', a.attname,
+                    'type', format_type(a.atttypid, a.atttypmod),
+                    'type_oid', a.atttypid::text,
+                    'default', pg_get_expr(d.adbin, d.adrelid),
+                    'nullable', NOT a.attnotnull,
+                    'unique', coalesce(a.attnum = ANY (alone_unique), false),
+                    'generated', a.attgenerated <> '',
+                    'generated_kind', a.attgenerated,
+                    'identity', a.attidentity,
+                    'metadata', comments->>a.attnum::text
+                ) || CASE
+                    -- Few columns have any of the rest.
+                    WHEN a.atttypmod = -1 AND NOT a.atthasdef AND a.attcollation = t.typcollation AND a.attstorage = t.typstorage
+                        AND a.attcompression = '' AND coalesce(a.attstattarget, -1) = -1 AND a.attoptions IS NULL AND a.attacl IS NULL
+                        AND a.attinhcount = 0 AND a.attidentity = '' AND c.relreplident <> 'f' AND t.typstorage IN ('p', 'x')
+                        AND (a.attnum = ANY (of_key)) IS NOT TRUE AND (not_nulls IS NULL OR NOT a.attnotnull)
+                    THEN '{}'
+                    ELSE jsonb_strip_nulls(jsonb_build_object(
+                        'type_modifier', nullif(a.atttypmod, -1),
+                        'default_oid', d.oid::text,
+                        'key', CASE WHEN c.relreplident = 'f' OR a.attnum = ANY (of_key) THEN true END,
+                        'collation', CASE WHEN a.attcollation <> t.typcollation THEN pgstream.collation_name(a.attcollation) END,
+                        'storage', CASE WHEN a.attstorage <> t.typstorage THEN a.attstorage END,
+                        'type_storage', CASE WHEN t.typstorage NOT IN ('p', 'x') THEN t.typstorage END,
+                        'not_null', CASE WHEN a.attnotnull THEN not_nulls->a.attnum::text END,
+                        'compression', nullif(a.attcompression, ''),
+                        'statistics', nullif(a.attstattarget, -1),
+                        'options', to_jsonb(a.attoptions),
+                        'acl', to_jsonb(a.attacl::text[]),
+                        'inherited', CASE WHEN a.attinhcount > 0 AND NOT a.attislocal THEN true END,
+                        'identity_sequence', CASE WHEN a.attidentity <> '' THEN pgstream.identity_sequence(c.oid, a.attnum, a.atttypid) END
+                    ))
+                END
+                ORDER BY a.attnum
+            ),
+            jsonb_agg(a.attname ORDER BY array_position(of_primary, a.attnum)) FILTER (WHERE a.attnum = ANY (of_primary))
+        INTO columns, primary_key
+        FROM pg_attribute AS a
+        JOIN pg_type AS t ON t.oid = a.atttypid
+        LEFT JOIN pg_attrdef AS d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+        WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped;
+        parents := NULL; triggers := NULL; switched := NULL; policies := NULL; rules := NULL; extended := NULL;
+        IF c.has_parents THEN
+            SELECT jsonb_agg(jsonb_build_object('oid', p.oid::text, 'schema', n.nspname, 'name', p.relname) ORDER BY h.inhseqno) INTO parents
+            FROM pg_inherits AS h JOIN pg_class AS p ON p.oid = h.inhparent JOIN pg_namespace AS n ON n.oid = p.relnamespace
+            WHERE h.inhrelid = c.oid;
+        END IF;
+        IF c.relhastriggers THEN
+            SELECT jsonb_agg(jsonb_strip_nulls(jsonb_build_object(
+                'oid', t.oid::text, 'name', t.tgname, 'definition', pg_get_triggerdef(t.oid),
+                'enabled', nullif(t.tgenabled, 'O'), 'comment', pgstream.comment_of('pg_trigger'::regclass, t.oid))) ORDER BY t.tgname)
+            INTO triggers
+            FROM pg_trigger AS t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal AND t.tgparentid = 0;
+        END IF;
+        IF c.relhastriggers AND c.relispartition THEN
+            -- Those that a partition has from its parent, where one of the two is switched.
+            SELECT jsonb_agg(jsonb_build_object('name', t.tgname, 'enabled', t.tgenabled) ORDER BY t.tgname) INTO switched
+            FROM pg_trigger AS t JOIN pg_trigger AS p ON p.oid = t.tgparentid
+            WHERE t.tgrelid = c.oid AND (t.tgenabled <> 'O' OR p.tgenabled <> 'O')
+              AND NOT EXISTS (SELECT FROM pg_constraint AS k WHERE k.oid = t.tgconstraint AND k.contype = 'f');
+        END IF;
+        IF c.has_policies THEN
+            SELECT jsonb_agg(jsonb_strip_nulls(jsonb_build_object(
+                'oid', p.oid::text, 'name', p.polname, 'restrictive', CASE WHEN NOT p.polpermissive THEN true END, 'command', p.polcmd,
+                'roles', (SELECT jsonb_agg(CASE r.role WHEN 0 THEN 'public' ELSE pg_get_userbyid(r.role) END ORDER BY r.at)
+                          FROM unnest(p.polroles) WITH ORDINALITY AS r (role, at)),
+                'using', pg_get_expr(p.polqual, p.polrelid), 'check', pg_get_expr(p.polwithcheck, p.polrelid),
+                'comment', pgstream.comment_of('pg_policy'::regclass, p.oid))) ORDER BY p.polname)
+            INTO policies
+            FROM pg_policy AS p WHERE p.polrelid = c.oid;
+        END IF;
+        IF c.relhasrules THEN
+            SELECT jsonb_agg(jsonb_strip_nulls(jsonb_build_object(
+                'oid', r.oid::text, 'name', r.rulename, 'definition', pg_get_ruledef(r.oid),
+                'enabled', nullif(r.ev_enabled, 'O'), 'comment', pgstream.comment_of('pg_rewrite'::regclass, r.oid))) ORDER BY r.rulename)
+            INTO rules
+            FROM pg_rewrite AS r WHERE r.ev_class = c.oid;
+        END IF;
+        IF c.has_statistics THEN
+            SELECT jsonb_agg(jsonb_strip_nulls(jsonb_build_object(
+                'oid', s.oid::text, 'schema', n.nspname, 'name', s.stxname, 'definition', pg_get_statisticsobjdef(s.oid),
+                'target', nullif(s.stxstattarget, -1), 'comment', pgstream.comment_of('pg_statistic_ext'::regclass, s.oid))) ORDER BY n.nspname, s.stxname)
+            INTO extended
+            FROM pg_statistic_ext AS s JOIN pg_namespace AS n ON n.oid = s.stxnamespace WHERE s.stxrelid = c.oid;
+        END IF;
+        oid := c.oid;
+        schema_name := c.nspname;
+        kind := 'table';
+        name := c.relname;
+        document := jsonb_build_object(
+            'oid', c.oid::text,
+            'pgstream_id', c.pgstream_id,
+            'schema', c.nspname,
+            'name', c.relname,
+            'columns', columns,
+            'primary_key_columns', coalesce(primary_key, '[]'),
+            'indexes', coalesce(indexes, '[]'),
+            'constraints', constraints,
+            'foreign_keys', foreign_keys
+        ) || jsonb_strip_nulls(jsonb_build_object(
+            'owner', pg_get_userbyid(c.relowner),
+            'acl', to_jsonb(c.relacl::text[]),
+            'comment', comments->>'0',
+            'unlogged', CASE c.relpersistence WHEN 'u' THEN true END,
+            'options', to_jsonb(c.reloptions),
+            'toast_options', to_jsonb(c.toast_options),
+            'access_method', c.access_method,
+            'tablespace', c.tablespace,
+            'of_type', CASE WHEN c.reloftype <> 0 THEN format_type(c.reloftype, NULL) END,
+            'replica_identity', nullif(c.relreplident, 'd'),
+            'row_security', CASE WHEN c.relrowsecurity THEN true END,
+            'force_row_security', CASE WHEN c.relforcerowsecurity THEN true END,
+            'partition_by', CASE c.relkind WHEN 'p' THEN pg_get_partkeydef(c.oid) END,
+            'partition_of', CASE WHEN c.relispartition THEN parents->0 END,
+            'partition_bound', pg_get_expr(c.relpartbound, c.oid),
+            'inherits', CASE WHEN NOT c.relispartition THEN parents END,
+            'triggers', triggers,
+            'parent_triggers', switched,
+            'policies', policies,
+            'rules', rules,
+            'statistics', extended
+        ));
+        RETURN NEXT;
+    END LOOP;
 END $$;
 
 -- Views and materialised views.
@@ -296,7 +364,7 @@ BEGIN
             'populated', CASE WHEN NOT c.relispopulated THEN false END,
             'owner', pg_get_userbyid(c.relowner),
             'acl', to_jsonb(c.relacl::text[]),
-            'comment', obj_description(c.oid, 'pg_class'),
+            'comment', pgstream.comment_of('pg_class'::regclass, c.oid),
             'options', to_jsonb(c.reloptions),
             'toast_options', (SELECT to_jsonb(s.reloptions) FROM pg_class AS s WHERE s.oid = c.reltoastrelid),
             'access_method', nullif(am.amname, 'heap'),
@@ -319,7 +387,7 @@ BEGIN
             'compression', nullif(a.attcompression, ''),
             'statistics', nullif(a.attstattarget, -1),
             'options', to_jsonb(a.attoptions),
-            'metadata', col_description(c.oid, a.attnum)
+            'metadata', (SELECT s.description FROM pg_description AS s WHERE s.classoid = 'pg_class'::regclass AND s.objoid = c.oid AND s.objsubid = a.attnum)
         )) ORDER BY a.attnum) AS list
         FROM pg_attribute AS a
         JOIN pg_type AS t ON t.oid = a.atttypid
@@ -339,7 +407,7 @@ BEGIN
                 'clustered', CASE WHEN i.indisclustered THEN true END,
                 'options', to_jsonb(x.reloptions),
                 'statistics', pgstream.index_statistics(x.oid, i.indexprs IS NOT NULL),
-                'comment', obj_description(x.oid, 'pg_class')
+                'comment', pgstream.comment_of('pg_class'::regclass, x.oid)
             ))
             ORDER BY x.relname
         ) AS list
@@ -349,13 +417,13 @@ BEGIN
     CROSS JOIN LATERAL (
         SELECT jsonb_agg(jsonb_strip_nulls(jsonb_build_object(
             'oid', t.oid::text, 'name', t.tgname, 'definition', pg_get_triggerdef(t.oid),
-            'enabled', nullif(t.tgenabled, 'O'), 'comment', obj_description(t.oid, 'pg_trigger'))) ORDER BY t.tgname) AS list
+            'enabled', nullif(t.tgenabled, 'O'), 'comment', pgstream.comment_of('pg_trigger'::regclass, t.oid))) ORDER BY t.tgname) AS list
         FROM pg_trigger AS t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal
     ) AS triggers
     CROSS JOIN LATERAL (
         SELECT jsonb_agg(jsonb_strip_nulls(jsonb_build_object(
             'oid', r.oid::text, 'name', r.rulename, 'definition', pg_get_ruledef(r.oid),
-            'enabled', nullif(r.ev_enabled, 'O'), 'comment', obj_description(r.oid, 'pg_rewrite'))) ORDER BY r.rulename) AS list
+            'enabled', nullif(r.ev_enabled, 'O'), 'comment', pgstream.comment_of('pg_rewrite'::regclass, r.oid))) ORDER BY r.rulename) AS list
         FROM pg_rewrite AS r WHERE r.ev_class = c.oid AND r.rulename <> '_RETURN'
     ) AS rules
     WHERE c.oid = ANY (views) AND c.relkind IN ('v', 'm') AND c.relpersistence <> 't';
@@ -395,7 +463,7 @@ BEGIN
             'owner', pg_get_userbyid(c.relowner),
             'acl', to_jsonb(c.relacl::text[]),
             'unlogged', CASE c.relpersistence WHEN 'u' THEN true END,
-            'comment', obj_description(c.oid, 'pg_class')
+            'comment', pgstream.comment_of('pg_class'::regclass, c.oid)
         ))
     FROM pg_class AS c
     JOIN pg_sequence AS q ON q.seqrelid = c.oid
@@ -426,17 +494,17 @@ BEGIN
                     SELECT coalesce(jsonb_agg(jsonb_strip_nulls(jsonb_build_object(
                         'oid', k.oid::text, 'name', k.conname, 'definition', pg_get_constraintdef(k.oid),
                         'valid', CASE WHEN NOT k.convalidated THEN false END,
-                        'comment', obj_description(k.oid, 'pg_constraint'))) ORDER BY k.conname), '[]')
+                        'comment', pgstream.comment_of('pg_constraint'::regclass, k.oid))) ORDER BY k.conname), '[]')
                     FROM pg_constraint AS k WHERE k.contypid = t.oid AND k.contype = 'c'))
                 || jsonb_strip_nulls(jsonb_build_object('not_null', (
                     -- Since Postgres 17.
-                    SELECT jsonb_strip_nulls(jsonb_build_object('name', k.conname, 'comment', obj_description(k.oid, 'pg_constraint')))
+                    SELECT jsonb_strip_nulls(jsonb_build_object('name', k.conname, 'comment', pgstream.comment_of('pg_constraint'::regclass, k.oid)))
                     FROM pg_constraint AS k WHERE k.contypid = t.oid AND k.contype = 'n')))
             WHEN 'c' THEN jsonb_build_object('kind', 'composite', 'attributes', (
                 SELECT coalesce(jsonb_agg(jsonb_strip_nulls(jsonb_build_object(
                     'attnum', a.attnum, 'name', a.attname, 'type', format_type(a.atttypid, a.atttypmod),
                     'collation', CASE WHEN a.attcollation <> b.typcollation THEN a.attcollation::regcollation::text END,
-                    'comment', col_description(t.typrelid, a.attnum))) ORDER BY a.attnum), '[]')
+                    'comment', (SELECT s.description FROM pg_description AS s WHERE s.classoid = 'pg_class'::regclass AND s.objoid = a.attrelid AND s.objsubid = a.attnum))) ORDER BY a.attnum), '[]')
                 FROM pg_attribute AS a JOIN pg_type AS b ON b.oid = a.atttypid
                 WHERE a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped))
             WHEN 'r' THEN jsonb_build_object('kind', 'range') || (
@@ -457,7 +525,7 @@ BEGIN
                          THEN t.typcollation::regcollation::text END,
             'owner', pg_get_userbyid(t.typowner),
             'acl', to_jsonb(t.typacl::text[]),
-            'comment', coalesce(obj_description(t.oid, 'pg_type'), obj_description(nullif(t.typrelid, 0), 'pg_class')),
+            'comment', coalesce(pgstream.comment_of('pg_type'::regclass, t.oid), pgstream.comment_of('pg_class'::regclass, nullif(t.typrelid, 0))),
             'needs', pgstream.needs('pg_type'::regclass, t.oid)
         ))
     FROM pg_type AS t
@@ -512,7 +580,7 @@ BEGIN
         ) || jsonb_strip_nulls(jsonb_build_object(
             'owner', pg_get_userbyid(p.proowner),
             'acl', to_jsonb(p.proacl::text[]),
-            'comment', obj_description(p.oid, 'pg_proc'),
+            'comment', pgstream.comment_of('pg_proc'::regclass, p.oid),
             'needs', pgstream.needs('pg_proc'::regclass, p.oid)
         ))
     FROM pg_proc AS p
@@ -531,7 +599,7 @@ BEGIN
     SELECT n.oid, n.nspname::text, 'schema', n.nspname::text,
         jsonb_build_object('oid', n.oid::text, 'name', n.nspname)
         || jsonb_strip_nulls(jsonb_build_object(
-            'owner', pg_get_userbyid(n.nspowner), 'acl', to_jsonb(n.nspacl::text[]), 'comment', obj_description(n.oid, 'pg_namespace')))
+            'owner', pg_get_userbyid(n.nspowner), 'acl', to_jsonb(n.nspacl::text[]), 'comment', pgstream.comment_of('pg_namespace'::regclass, n.oid)))
     FROM pg_namespace AS n WHERE n.oid = ANY (schemas);
 END $$;
 
@@ -543,6 +611,6 @@ BEGIN
     RETURN QUERY
     SELECT e.oid, n.nspname::text, 'extension', e.extname::text,
         jsonb_build_object('oid', e.oid::text, 'schema', n.nspname, 'name', e.extname, 'version', e.extversion)
-        || jsonb_strip_nulls(jsonb_build_object('comment', obj_description(e.oid, 'pg_extension')))
+        || jsonb_strip_nulls(jsonb_build_object('comment', pgstream.comment_of('pg_extension'::regclass, e.oid)))
     FROM pg_extension AS e JOIN pg_namespace AS n ON n.oid = e.extnamespace WHERE e.oid = ANY (extensions);
 END $$;

@@ -110,7 +110,8 @@ LANGUAGE sql IMMUTABLE AS $$
         'pg_foreign_server'::regclass]::oid[]
 $$;
 
--- The documents of objects as they are now, without those that are not tracked.
+-- The documents of objects as they are now, without those that are not tracked. What an extension brings comes with it; what was
+-- followed before it became a member of one is followed on.
 CREATE FUNCTION pgstream.describe(classes oid[], oids oid[])
 RETURNS TABLE (class oid, oid oid, schema_name text, kind text, name text, document jsonb)
 LANGUAGE plpgsql STABLE AS $$
@@ -120,11 +121,12 @@ DECLARE
     kinds text;
     others oid[];
 BEGIN
-    SELECT array_agg(c.oid), string_agg(DISTINCT c.relkind::text, '') INTO relations, kinds
+    SELECT array_agg(c.oid), string_agg(c.relkind::text, '') INTO relations, kinds
     FROM unnest(classes, oids) AS g (class, oid) JOIN pg_class AS c ON c.oid = g.oid
     WHERE g.class = 'pg_class'::regclass AND c.relkind IN ('r', 'p', 'v', 'm', 'S') AND c.relpersistence <> 't'
-      AND NOT EXISTS (SELECT FROM pg_depend AS d WHERE d.classid = g.class AND d.objid = g.oid AND d.deptype = 'e')
-      AND NOT pgstream.is_system_schema(c.relnamespace::regnamespace::text);
+      AND NOT pgstream.is_system_schema(c.relnamespace::regnamespace::text)
+      AND (NOT EXISTS (SELECT FROM pg_depend AS d WHERE d.classid = g.class AND d.objid = g.oid AND d.deptype = 'e')
+           OR EXISTS (SELECT FROM pgstream.objects AS o WHERE o.class = g.class AND o.oid = g.oid));
     IF kinds ~ '[rp]' THEN
         RETURN QUERY SELECT 'pg_class'::regclass::oid, d.* FROM pgstream.describe_tables(relations) AS d;
     END IF;
@@ -134,18 +136,22 @@ BEGIN
     IF kinds ~ 'S' THEN
         RETURN QUERY SELECT 'pg_class'::regclass::oid, d.* FROM pgstream.describe_sequences(relations) AS d;
     END IF;
+    IF classes <@ ARRAY['pg_class'::regclass::oid] AND cardinality(relations) = cardinality(oids) THEN
+        RETURN;
+    END IF;
+    SELECT array_agg(g.class), array_agg(g.oid) INTO classes, oids FROM unnest(classes, oids) AS g (class, oid)
+    WHERE NOT EXISTS (SELECT FROM pg_depend AS d WHERE d.classid = g.class AND d.objid = g.oid AND d.deptype = 'e')
+       OR EXISTS (SELECT FROM pgstream.objects AS o WHERE o.class = g.class AND o.oid = g.oid);
     IF 'pg_type'::regclass = ANY (classes) THEN
         others := ARRAY(
             SELECT t.oid FROM unnest(classes, oids) AS g (class, oid) JOIN pg_type AS t ON t.oid = g.oid
-            WHERE g.class = 'pg_type'::regclass AND NOT pgstream.is_system_schema(t.typnamespace::regnamespace::text)
-              AND NOT EXISTS (SELECT FROM pg_depend AS d WHERE d.classid = g.class AND d.objid = g.oid AND d.deptype = 'e'));
+            WHERE g.class = 'pg_type'::regclass AND NOT pgstream.is_system_schema(t.typnamespace::regnamespace::text));
         RETURN QUERY SELECT 'pg_type'::regclass::oid, d.* FROM pgstream.describe_types(others) AS d;
     END IF;
     IF 'pg_proc'::regclass = ANY (classes) THEN
         others := ARRAY(
             SELECT p.oid FROM unnest(classes, oids) AS g (class, oid) JOIN pg_proc AS p ON p.oid = g.oid
-            WHERE g.class = 'pg_proc'::regclass AND NOT pgstream.is_system_schema(p.pronamespace::regnamespace::text)
-              AND NOT EXISTS (SELECT FROM pg_depend AS d WHERE d.classid = g.class AND d.objid = g.oid AND d.deptype = 'e'));
+            WHERE g.class = 'pg_proc'::regclass AND NOT pgstream.is_system_schema(p.pronamespace::regnamespace::text));
         RETURN QUERY SELECT 'pg_proc'::regclass::oid, d.* FROM pgstream.describe_functions(others) AS d;
     END IF;
     IF 'pg_namespace'::regclass = ANY (classes) THEN
@@ -169,8 +175,7 @@ BEGIN
         LEFT JOIN pg_class AS c ON g.class = 'pg_class'::regclass AND c.oid = g.oid
         CROSS JOIN LATERAL pg_identify_object(g.class, g.oid, 0) AS i
         WHERE (g.class = ANY (pgstream.other_classes()) OR c.relkind = 'f') AND i.identity IS NOT NULL
-          AND NOT pgstream.is_system_schema(coalesce(i.schema, ''))
-          AND NOT EXISTS (SELECT FROM pg_depend AS d WHERE d.classid = g.class AND d.objid = g.oid AND d.deptype = 'e');
+          AND NOT pgstream.is_system_schema(coalesce(i.schema, ''));
     END IF;
 END $$;
 
@@ -266,20 +271,39 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION pgstream.get_schema(text) IS 'A schema as it is now, as one document.';
 
+-- The last change of each object of a schema up to a version, and whether the object was made since the log began.
+CREATE FUNCTION pgstream.last_changes(name text, version bigint) RETURNS TABLE (change jsonb, made boolean)
+LANGUAGE plpgsql STABLE AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
+    SELECT DISTINCT ON (c.change->>'class', c.change->>'oid') c.change,
+        bool_or(c.change ? 'made' OR (l.command_tag <> 'BASE' AND NOT c.change ? 'before')) OVER (PARTITION BY c.change->>'class', c.change->>'oid')
+    FROM pgstream.schema_log AS l, jsonb_array_elements(l.changes) AS c (change)
+    WHERE l.schema_name = last_changes.name AND l.version <= last_changes.version
+    ORDER BY c.change->>'class', c.change->>'oid', l.version DESC;
+END $$;
+
+-- The first version of a schema that the log tells whole: that of its last BASE row, of which there are several for a large schema.
+CREATE FUNCTION pgstream.first_version(name text) RETURNS bigint
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    RETURN (SELECT max(l.version) FROM pgstream.schema_log AS l WHERE l.schema_name = first_version.name AND l.command_tag = 'BASE');
+END $$;
+
 -- The objects of a schema as they were: of each what the last change up to that version left.
 CREATE FUNCTION pgstream.objects_at(name text, version bigint) RETURNS TABLE (kind text, document jsonb)
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
+DECLARE
+    first constant bigint := pgstream.first_version(objects_at.name);
 BEGIN
+    IF objects_at.version < first THEN
+        RAISE EXCEPTION 'version % of schema % is no longer in pgstream.schema_log', objects_at.version, objects_at.name
+            USING ERRCODE = 'no_data_found', HINT = format('The oldest that is there is %s.', first);
+    END IF;
     RETURN QUERY
-    SELECT last.change->>'kind', last.change->'after'
-    FROM (
-        SELECT DISTINCT ON (c.change->>'class', c.change->>'oid') c.change
-        FROM pgstream.schema_log AS l, jsonb_array_elements(l.changes) AS c (change)
-        WHERE l.schema_name = objects_at.name AND l.version <= objects_at.version
-        ORDER BY c.change->>'class', c.change->>'oid', l.version DESC
-    ) AS last
-    WHERE last.change ? 'after';
+    SELECT l.change->>'kind', l.change->'after' FROM pgstream.last_changes(objects_at.name, objects_at.version) AS l WHERE l.change ? 'after';
 END $$;
 
 -- A schema as it was.
@@ -297,59 +321,62 @@ COMMENT ON FUNCTION pgstream.schema_at(text, bigint) IS 'A schema as a version o
 -- Looks at objects again; what differs from what is known goes into the log, if `logged`.
 --
 -- Under REPEATABLE READ and SERIALIZABLE the catalog is read as the transaction sees it.
-CREATE FUNCTION pgstream.record(classes oid[], oids oid[], command_tag text, statement text, logged boolean) RETURNS integer
+-- `rewritten` are tables that the statement wrote anew.
+CREATE FUNCTION pgstream.record(classes oid[], oids oid[], rewritten oid[], command_tag text, statement text, logged boolean) RETURNS integer
 LANGUAGE plpgsql VOLATILE AS $$
 #variable_conflict use_column
 DECLARE
     seen_classes oid[] := '{}';
     seen_oids oid[] := '{}';
     changes jsonb[] := '{}';
-    found jsonb[];
+    change jsonb;
     renamed_classes oid[];
     renamed_oids oid[];
+    it record;
 BEGIN
     LOOP
+        renamed_classes := NULL;
+        renamed_oids := NULL;
         -- What is new of each, beside what is known.
-        WITH given AS (SELECT DISTINCT g.class, g.oid FROM unnest(classes, oids) AS g (class, oid)),
-        known AS (SELECT o.* FROM given AS g JOIN pgstream.objects AS o ON o.class = g.class AND o.oid = g.oid),
-        present AS (SELECT * FROM pgstream.describe(classes, oids)),
-        changed AS (
+        FOR it IN
             SELECT coalesce(p.class, k.class) AS class, coalesce(p.oid, k.oid) AS oid, coalesce(p.kind, k.kind) AS kind,
                 coalesce(p.schema_name, k.schema_name) AS schema_name, coalesce(p.name, k.name) AS name,
                 k.schema_name AS was_in, k.document AS before, p.document AS after
-            FROM known AS k FULL JOIN present AS p ON p.class = k.class AND p.oid = k.oid
+            FROM (
+                SELECT o.* FROM unnest(classes, oids) AS g (class, oid) JOIN pgstream.objects AS o ON o.class = g.class AND o.oid = g.oid
+            ) AS k FULL JOIN pgstream.describe(classes, oids) AS p ON p.class = k.class AND p.oid = k.oid
             WHERE k.document IS DISTINCT FROM p.document OR k.schema_name IS DISTINCT FROM p.schema_name
-        ), written AS (
-            INSERT INTO pgstream.objects AS o (class, oid, schema_name, kind, name, document)
-            SELECT c.class, c.oid, c.schema_name, c.kind, c.name, c.after FROM changed AS c WHERE c.after IS NOT NULL
-            ON CONFLICT (class, oid) DO UPDATE
-            SET schema_name = excluded.schema_name, kind = excluded.kind, name = excluded.name, document = excluded.document
-        ), removed AS (
-            DELETE FROM pgstream.objects AS o USING changed AS c WHERE c.after IS NULL AND o.class = c.class AND o.oid = c.oid
-        )
-        SELECT
-            array_agg(jsonb_strip_nulls(jsonb_build_object(
-                'class', c.class::text, 'oid', c.oid::text, 'kind', c.kind, 'schema', c.schema_name, 'name', c.name,
-                'was_in', CASE WHEN c.was_in <> c.schema_name THEN c.was_in END))
-                || CASE WHEN c.before IS NULL THEN '{}' ELSE jsonb_build_object('before', c.before) END
-                || CASE WHEN c.after IS NULL THEN '{}' ELSE jsonb_build_object('after', c.after) END
-                || CASE WHEN c.kind = 'table' AND c.before IS NOT NULL AND c.after IS NOT NULL THEN pgstream.rows_of(c.oid, c.before) ELSE '{}' END
-                ORDER BY c.kind, c.name, c.oid),
-            array_agg(c.class) FILTER (WHERE renamed.yes), array_agg(c.oid) FILTER (WHERE renamed.yes)
-        INTO found, renamed_classes, renamed_oids
-        FROM changed AS c
-        CROSS JOIN LATERAL (
-            SELECT c.before IS NOT NULL AND c.after IS NOT NULL AND (
-                c.before->>'name' <> c.after->>'name' OR c.before->>'schema' IS DISTINCT FROM c.after->>'schema'
-                OR EXISTS (
-                    SELECT FROM (VALUES ('$.columns[*].name'::jsonpath), ('$.attributes[*].name'), ('$.labels[*].name')) AS n (path)
-                    CROSS JOIN LATERAL (SELECT jsonb_path_query_array(c.before, n.path) AS before, jsonb_path_query_array(c.after, n.path) AS after) AS names
-                    -- One gone and one come.
-                    WHERE NOT names.before <@ names.after AND NOT names.before @> names.after
-                )
-            ) AS yes
-        ) AS renamed;
-        changes := changes || found;
+               -- Its rows may have other values now, even if it is described as before.
+               OR (k.kind = 'table' AND k.oid = ANY (record.rewritten)
+                   AND EXISTS (SELECT FROM pgstream.rewritten AS r WHERE r.oid = k.oid AND r.reason & 6 <> 0))
+            ORDER BY 3, 5, 2
+        LOOP
+            change := jsonb_strip_nulls(jsonb_build_object(
+                'class', it.class::text, 'oid', it.oid::text, 'kind', it.kind, 'schema', it.schema_name, 'name', it.name,
+                'was_in', CASE WHEN it.was_in <> it.schema_name THEN it.was_in END));
+            IF it.before IS NOT NULL THEN
+                change := change || jsonb_build_object('before', it.before);
+            END IF;
+            IF it.after IS NULL THEN
+                DELETE FROM pgstream.objects AS o WHERE o.class = it.class AND o.oid = it.oid;
+            ELSE
+                change := change || jsonb_build_object('after', it.after);
+                INSERT INTO pgstream.objects AS o (class, oid, schema_name, kind, name, document)
+                VALUES (it.class, it.oid, it.schema_name, it.kind, it.name, it.after)
+                ON CONFLICT (class, oid) DO UPDATE
+                SET schema_name = excluded.schema_name, kind = excluded.kind, name = excluded.name, document = excluded.document;
+            END IF;
+            IF it.before IS NOT NULL AND it.after IS NOT NULL THEN
+                IF it.kind = 'table' THEN
+                    change := change || pgstream.rows_of(it.oid, it.before, it.oid = ANY (record.rewritten));
+                END IF;
+                IF pgstream.is_renamed(it.before, it.after) THEN
+                    renamed_classes := renamed_classes || it.class;
+                    renamed_oids := renamed_oids || it.oid;
+                END IF;
+            END IF;
+            changes := changes || change;
+        END LOOP;
         EXIT WHEN renamed_oids IS NULL;
         seen_classes := seen_classes || classes;
         seen_oids := seen_oids || oids;
@@ -368,8 +395,31 @@ BEGIN
     RETURN pgstream.write_log(changes, command_tag, statement);
 END $$;
 
+-- Whether an object, or a part of it that others may name, has another name than before.
+CREATE FUNCTION pgstream.is_renamed(before jsonb, after jsonb) RETURNS boolean
+LANGUAGE plpgsql IMMUTABLE AS $$
+DECLARE
+    part text;
+    old jsonb;
+    new jsonb;
+BEGIN
+    IF before->>'name' <> after->>'name' OR before->>'schema' IS DISTINCT FROM after->>'schema' THEN
+        RETURN true;
+    END IF;
+    FOREACH part IN ARRAY ARRAY['columns', 'attributes', 'labels'] LOOP
+        CONTINUE WHEN before->part IS NOT DISTINCT FROM after->part;
+        old := jsonb_path_query_array(before->part, '$[*].name');
+        new := jsonb_path_query_array(after->part, '$[*].name');
+        -- One gone and one come.
+        IF NOT old <@ new AND NOT old @> new THEN
+            RETURN true;
+        END IF;
+    END LOOP;
+    RETURN false;
+END $$;
+
 -- What a statement did to the rows that a table had: a new column's value in them, and whether they were written anew.
-CREATE FUNCTION pgstream.rows_of(relation oid, before jsonb) RETURNS jsonb
+CREATE FUNCTION pgstream.rows_of(relation oid, before jsonb, is_rewritten boolean) RETURNS jsonb
 LANGUAGE plpgsql VOLATILE AS $$
 #variable_conflict use_column
 DECLARE
@@ -382,7 +432,9 @@ BEGIN
     FROM pg_attribute AS a
     WHERE a.attrelid = relation AND a.atthasmissing AND NOT a.attisdropped
       AND NOT before->'columns' @> jsonb_build_array(jsonb_build_object('attnum', a.attnum));
-    DELETE FROM pgstream.rewritten AS r WHERE r.oid = relation RETURNING r.reason INTO why;
+    IF is_rewritten THEN
+        DELETE FROM pgstream.rewritten AS r WHERE r.oid = relation RETURNING r.reason INTO why;
+    END IF;
     IF why IS NOT NULL THEN
         EXECUTE format('SELECT NOT EXISTS (SELECT FROM ONLY %s)', relation::regclass) INTO empty;
     END IF;
@@ -398,14 +450,26 @@ LANGUAGE plpgsql VOLATILE AS $$
 #variable_conflict use_column
 DECLARE
     one_statement constant pgstream.xid := pgstream.xid();
+    change jsonb;
+    in_one boolean := true;
     rows integer;
 BEGIN
+    FOREACH change IN ARRAY changes LOOP
+        in_one := in_one AND NOT change ? 'was_in' AND change->'schema' = changes[1]->'schema';
+    END LOOP;
+    IF in_one THEN
+        -- The most usual case of what follows, at less cost.
+        INSERT INTO pgstream.schema_log (schema_name, schema, acked, changes, command_tag, statement, statement_id, part, parts)
+        VALUES (changes[1]->>'schema', pgstream.small_schema(changes[1]->>'schema'), write_log.command_tag = 'BASE', to_jsonb(write_log.changes),
+            write_log.command_tag, left(write_log.statement, 16384), one_statement, 1, 1);
+        RETURN 1;
+    END IF;
     WITH entries AS (
-        SELECT c.change->>'schema' AS schema_name, c.change, c.at FROM unnest(changes) WITH ORDINALITY AS c (change, at)
+        SELECT c.change->>'schema' AS schema_name, c.change, c.at FROM unnest(write_log.changes) WITH ORDINALITY AS c (change, at)
         -- Where it was, an object that moved is gone.
         UNION ALL
         SELECT c.change->>'was_in', c.change - 'before' - 'after' - 'was_in' || jsonb_build_object('moved_to', c.change->>'schema'), c.at
-        FROM unnest(changes) WITH ORDINALITY AS c (change, at) WHERE c.change ? 'was_in'
+        FROM unnest(write_log.changes) WITH ORDINALITY AS c (change, at) WHERE c.change ? 'was_in'
     ), schemas AS (
         SELECT e.schema_name, jsonb_agg(e.change ORDER BY e.at) AS changes, row_number() OVER (ORDER BY e.schema_name) AS part
         FROM entries AS e GROUP BY e.schema_name
@@ -452,7 +516,7 @@ DECLARE
     slice constant integer := 500;
     classes oid[];
     oids oid[];
-    tag constant text := CASE WHEN EXISTS (SELECT FROM pgstream.objects AS o WHERE o.schema_name = refresh_schema.name) THEN 'REFRESH' ELSE 'BASE' END;
+    tag constant text := CASE WHEN EXISTS (SELECT FROM pgstream.schema_log AS l WHERE l.schema_name = refresh_schema.name) THEN 'REFRESH' ELSE 'BASE' END;
     rows integer := 0;
 BEGIN
     IF pgstream.is_system_schema(name) THEN
@@ -467,11 +531,58 @@ BEGIN
     ) AS m;
     PERFORM pgstream.identify(oids);
     FOR at IN 1..coalesce(cardinality(oids), 0) BY slice LOOP
-        rows := rows + pgstream.record(classes[at:at + slice - 1], oids[at:at + slice - 1], tag, NULL, true);
+        rows := rows + pgstream.record(classes[at:at + slice - 1], oids[at:at + slice - 1], NULL, tag, NULL, true);
     END LOOP;
     RETURN rows;
 END $$;
 COMMENT ON FUNCTION pgstream.refresh_schema(text) IS 'Looks at a whole schema again and logs what differs from what the log has.';
+
+-- Takes versions out of the log that are older than `keep`, that every consumer has taken over, and that no slot can send again; the
+-- number of rows. What they left of each object is the new beginning of its schema: BASE, at the last version that went.
+CREATE FUNCTION pgstream.prune_schema_log(keep interval) RETURNS bigint
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+    slice constant integer := 500;
+    until constant timestamp := clock_timestamp() AT TIME ZONE 'UTC' - keep;
+    needed constant pg_lsn := (SELECT min(s.restart_lsn) FROM pg_replication_slots AS s);
+    old record;
+    bases integer;
+    removed bigint := 0;
+BEGIN
+    -- A version that is not committed yet may be older than one that is.
+    LOCK TABLE pgstream.schema_log IN SHARE ROW EXCLUSIVE MODE;
+    FOR old IN
+        SELECT l.schema_name, array_agg(l.version ORDER BY l.version DESC) AS versions
+        FROM (
+            -- As far as all before it may go too.
+            SELECT l.schema_name, l.version,
+                bool_and(l.acked AND l.created_at < until AND (needed IS NULL OR l.lsn < needed)) OVER (PARTITION BY l.schema_name ORDER BY l.version) AS goes
+            FROM pgstream.schema_log AS l
+        ) AS l
+        WHERE l.goes GROUP BY l.schema_name
+    LOOP
+        bases := greatest(1, ceil((SELECT count(*) FROM pgstream.last_changes(old.schema_name, old.versions[1]) AS l WHERE l.change ? 'after')::numeric / slice));
+        CONTINUE WHEN cardinality(old.versions) <= bases;
+        WITH objects AS (
+            SELECT jsonb_build_object('class', l.change->'class', 'oid', l.change->'oid', 'kind', l.change->'kind', 'schema', l.change->'schema',
+                    'name', l.change->'name', 'after', l.change->'after') || CASE WHEN l.made THEN '{"made": true}'::jsonb ELSE '{}' END AS change,
+                (row_number() OVER () - 1) / slice AS at
+            FROM pgstream.last_changes(old.schema_name, old.versions[1]) AS l WHERE l.change ? 'after'
+        ), slices AS (
+            SELECT b.at, coalesce(jsonb_agg(o.change) FILTER (WHERE o.change IS NOT NULL), '[]') AS changes
+            FROM generate_series(0, bases - 1) AS b (at) LEFT JOIN objects AS o ON o.at = b.at GROUP BY b.at
+        )
+        UPDATE pgstream.schema_log AS l
+        SET changes = s.changes, command_tag = 'BASE', statement = NULL, failed = NULL, part = 1, parts = 1, schema = CASE s.at WHEN 0 THEN l.schema END
+        FROM slices AS s WHERE l.schema_name = old.schema_name AND l.version = old.versions[s.at + 1];
+        DELETE FROM pgstream.schema_log AS l WHERE l.schema_name = old.schema_name AND l.version < old.versions[bases];
+        removed := removed + cardinality(old.versions) - bases;
+    END LOOP;
+    RETURN removed;
+END $$;
+COMMENT ON FUNCTION pgstream.prune_schema_log(interval) IS
+    'Takes versions out of the log that are older than this and that nobody needs any more; the number of rows.';
 
 -- Gives new tables their identifier, and takes those of dropped ones back.
 CREATE FUNCTION pgstream.identify(oids oid[]) RETURNS void
@@ -489,7 +600,9 @@ END $$;
 CREATE FUNCTION pgstream.log_rewrite() RETURNS event_trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    INSERT INTO pgstream.rewritten AS r (oid, reason) VALUES (pg_event_trigger_table_rewrite_oid(), pg_event_trigger_table_rewrite_reason())
+    INSERT INTO pgstream.rewritten AS r (oid, reason)
+    SELECT c.oid, pg_event_trigger_table_rewrite_reason() FROM pg_class AS c
+    WHERE c.oid = pg_event_trigger_table_rewrite_oid() AND c.relkind = 'r' AND c.relpersistence <> 't'
     ON CONFLICT (oid) DO UPDATE SET reason = r.reason | excluded.reason;
 END $$;
 
@@ -504,9 +617,18 @@ LANGUAGE plpgsql SECURITY DEFINER
 DECLARE
     classes oid[];
     oids oid[];
+    others oid[];
+    relations oid[];
+    rewritten oid[];
+    -- Only relations are concerned, and none that is a type.
+    is_usual boolean;
+    has_family boolean;
     logged boolean := true;
     owner name;
 BEGIN
+    IF TG_TAG LIKE 'ALTER %' THEN
+        rewritten := ARRAY(SELECT r.oid FROM pgstream.rewritten AS r);
+    END IF;
     IF TG_EVENT = 'sql_drop' THEN
         WITH dropped AS (SELECT * FROM pg_event_trigger_dropped_objects() AS d WHERE NOT d.is_temporary),
         parents AS MATERIALIZED (
@@ -542,10 +664,20 @@ BEGIN
         END IF;
         DELETE FROM pgstream.table_ids AS t WHERE t.oid = ANY (oids) AND NOT EXISTS (SELECT FROM pg_class AS c WHERE c.oid = t.oid);
     ELSE
-        SELECT array_agg(c.classid), array_agg(c.objid) INTO classes, oids
-        FROM pg_event_trigger_ddl_commands() AS c
-        WHERE c.classid IS NOT NULL AND c.schema_name IS DISTINCT FROM 'pg_temp'
-          AND (NOT c.in_extension OR c.classid = 'pg_extension'::regclass);
+        SELECT array_agg(d.classid), array_agg(d.objid),
+            -- Most statements are about tables, their indexes and their sequences: those are found at less cost.
+            array_agg(DISTINCT coalesce(i.indrelid, p.refobjid, c.oid)) FILTER (WHERE c.relkind IN ('r', 'p', 'v', 'm', 'S', 'i', 'I', 'f')),
+            bool_and(d.classid = 'pg_class'::regclass AND c.relkind IS DISTINCT FROM 'c'),
+            bool_or(c.relhassubclass OR c.relispartition OR c.relkind IN ('p', 'I'))
+        INTO classes, oids, relations, is_usual, has_family
+        FROM pg_event_trigger_ddl_commands() AS d
+        LEFT JOIN pg_class AS c ON d.classid = 'pg_class'::regclass AND c.oid = d.objid
+        LEFT JOIN pg_index AS i ON i.indexrelid = c.oid AND c.relkind IN ('i', 'I')
+        LEFT JOIN pg_depend AS p ON c.relkind = 'S' AND p.classid = 'pg_class'::regclass AND p.objid = c.oid
+            AND p.refclassid = 'pg_class'::regclass AND p.deptype = 'i'
+        WHERE d.classid IS NOT NULL AND d.schema_name IS DISTINCT FROM 'pg_temp'
+          -- Values are told, whoever changed them.
+          AND (NOT d.in_extension OR d.classid = 'pg_extension'::regclass OR d.objid = ANY (rewritten));
         IF TG_TAG IN ('GRANT', 'REVOKE', 'DROP OWNED') THEN
             -- Postgres does not say of what: whatever this transaction has written in the catalog, or one after it.
             SELECT array_agg(w.class), array_agg(w.oid) INTO classes, oids FROM (
@@ -555,27 +687,23 @@ BEGIN
                 UNION SELECT 'pg_type'::regclass, t.oid FROM pg_type AS t WHERE age(t.xmin) <= age(pg_current_xact_id()::xid)
                 UNION SELECT 'pg_namespace'::regclass, n.oid FROM pg_namespace AS n WHERE age(n.xmin) <= age(pg_current_xact_id()::xid)
             ) AS w;
+            is_usual := false;
         END IF;
         IF oids IS NULL THEN
             RETURN;
         END IF;
-        IF classes <@ ARRAY['pg_class'::regclass::oid] AND NOT EXISTS (SELECT FROM pg_class AS c WHERE c.oid = ANY (oids) AND c.relkind = 'c') THEN
-            -- Most statements are about tables, their indexes and their sequences: those are found at less cost.
-            SELECT array_agg(DISTINCT coalesce(i.indrelid, d.refobjid, c.oid)) INTO oids
-            FROM unnest(oids) AS g (oid)
-            JOIN pg_class AS c ON c.oid = g.oid AND c.relkind IN ('r', 'p', 'v', 'm', 'S', 'i', 'I', 'f')
-            LEFT JOIN pg_index AS i ON i.indexrelid = c.oid
-            LEFT JOIN pg_depend AS d ON c.relkind = 'S' AND d.classid = 'pg_class'::regclass AND d.objid = c.oid
-                AND d.refclassid = 'pg_class'::regclass AND d.deptype = 'i';
+        IF is_usual THEN
+            oids := relations;
             classes := array_fill('pg_class'::regclass::oid, ARRAY[coalesce(cardinality(oids), 0)]);
         ELSE
             SELECT array_agg(d.class), array_agg(d.oid) INTO classes, oids FROM pgstream.document_of(classes, oids) AS d;
+            has_family := EXISTS (SELECT FROM pg_class AS c WHERE c.oid = ANY (oids) AND (c.relhassubclass OR c.relispartition OR c.relkind = 'p'));
         END IF;
         IF oids IS NULL THEN
             RETURN;
         END IF;
         -- What a statement does to a table it may do to others.
-        IF TG_TAG LIKE 'ALTER T%' OR EXISTS (SELECT FROM pg_class AS c WHERE c.oid = ANY (oids) AND (c.relhassubclass OR c.relispartition)) THEN
+        IF has_family OR TG_TAG = 'ALTER TYPE' THEN
             SELECT array_agg(d.class), array_agg(d.oid) INTO classes, oids FROM (
                 WITH RECURSIVE own AS (SELECT o.class, o.oid FROM unnest(classes, oids) AS o (class, oid)),
                 -- What is done to a parent is done to its children, and a child that was let go has changed too.
@@ -586,19 +714,26 @@ BEGIN
                 SELECT o.class, o.oid FROM own AS o
                 UNION SELECT 'pg_class'::regclass, f.oid FROM family AS f
                 UNION SELECT o.class, o.oid FROM family AS f JOIN pgstream.objects AS o ON o.document #>> '{partition_of,oid}' = f.oid::text AND o.document ? 'partition_of'
-                -- A type that changes under a foreign key makes the key anew.
-                UNION SELECT 'pg_class'::regclass, k.conrelid
-                    FROM family AS f JOIN pg_depend AS d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = f.oid AND d.classid = 'pg_constraint'::regclass
-                    JOIN pg_constraint AS k ON k.oid = d.objid AND k.contype = 'f' AND k.conrelid <> 0 AND k.conrelid <> f.oid
-                    WHERE TG_TAG = 'ALTER TABLE'
-                -- Sequences share their table's owner and persistence.
-                UNION SELECT 'pg_class'::regclass, s.oid
-                    FROM own AS o JOIN pg_depend AS d ON d.refclassid = o.class AND d.refobjid = o.oid AND d.classid = o.class AND d.deptype = 'a'
-                    JOIN pg_class AS s ON s.oid = d.objid AND s.relkind = 'S'
-                    WHERE TG_TAG = 'ALTER TABLE' AND o.class = 'pg_class'::regclass
                 UNION SELECT 'pg_class'::regclass, t.oid FROM own AS o JOIN pg_class AS t ON t.reloftype = o.oid
                     WHERE TG_TAG = 'ALTER TYPE' AND o.class = 'pg_type'::regclass
             ) AS d;
+        END IF;
+        IF TG_TAG = 'ALTER TABLE' THEN
+            SELECT array_agg(DISTINCT d.oid) INTO others FROM (
+                -- A type that changes under a foreign key makes the key anew.
+                SELECT k.conrelid AS oid
+                FROM pg_depend AS d JOIN pg_constraint AS k ON k.oid = d.objid
+                WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid = ANY (oids) AND d.classid = 'pg_constraint'::regclass
+                  AND k.contype = 'f' AND k.conrelid <> 0 AND k.conrelid <> d.refobjid
+                -- Sequences share their table's owner and persistence.
+                UNION ALL SELECT s.oid
+                FROM pg_depend AS d JOIN pg_class AS s ON s.oid = d.objid JOIN pgstream.objects AS o ON o.class = d.classid AND o.oid = d.objid
+                WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid = ANY (oids) AND d.classid = 'pg_class'::regclass AND d.deptype = 'a'
+                  AND s.relkind = 'S'
+                  AND (o.document->>'owner' <> pg_get_userbyid(s.relowner) OR (o.document ? 'unlogged') <> (s.relpersistence = 'u'))
+            ) AS d WHERE d.oid <> ALL (oids);
+            classes := classes || array_fill('pg_class'::regclass::oid, ARRAY[coalesce(cardinality(others), 0)]);
+            oids := oids || others;
         END IF;
         PERFORM pgstream.identify(oids);
     END IF;
@@ -609,10 +744,14 @@ BEGIN
             RAISE WARNING 'pgstream.skip_log is ignored: % is not a member of %, which owns schema pgstream', session_user, owner;
         END IF;
     END IF;
-    PERFORM pgstream.record(classes, oids, TG_TAG, current_query(), logged);
+    PERFORM pgstream.record(classes, oids, rewritten, TG_TAG, current_query(), logged);
+    IF TG_EVENT = 'ddl_command_end' AND rewritten <> '{}' THEN
+        DELETE FROM pgstream.rewritten;
+    END IF;
 EXCEPTION WHEN OTHERS THEN
     -- Whoever changes a schema is not to be stopped by us; whoever follows the log is.
     RAISE WARNING 'pgstream could not describe what % did: % (%)', TG_TAG, SQLERRM, SQLSTATE;
+    DELETE FROM pgstream.rewritten;
     INSERT INTO pgstream.schema_log (schema_name, changes, command_tag, statement, statement_id, part, parts, failed)
     VALUES ('', '[]', TG_TAG, left(current_query(), 16384), pgstream.xid(), 1, 1, SQLSTATE);
 END $$;

@@ -13,7 +13,7 @@ mod seen;
 mod statement;
 mod using;
 
-pub use diff::{Retyping, between, retypings, statements};
+pub use diff::{Retyping, between, keeps_types, retypings, statements};
 pub use document::{
     Attribute, Column, Constraint, Extension, Function, IdentitySequence, Index, Label, Namespace, NotNull,
     Object, Oid, OwnedBy, Policy, Relative, Rule, Sequence, Statistics, Stored, Switched, Table, Trigger,

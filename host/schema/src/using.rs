@@ -21,6 +21,8 @@ pub struct Retyped {
 
 #[derive(Clone, Debug)]
 struct Found {
+    /// Which statement of the text it is in.
+    statement: usize,
     /// As written: the schema may be left out.
     schema: Option<String>,
     table: String,
@@ -59,13 +61,25 @@ impl Retyped {
     /// What the text does to a column: outside `None` if it does not tell, or tells several things.
     #[must_use]
     pub fn using(&self, table: &Table, column: &Column) -> Option<Option<&Using>> {
-        let mut of_column = self.found.iter().filter(|it| {
-            it.column == column.name
-                && it.table == table.name
-                && it.schema.as_ref().is_none_or(|schema| *schema == table.schema)
-        });
+        let mut of_column = self.of(table).filter(|it| it.column == column.name);
         let first = of_column.next()?;
         of_column.all(|other| other.using == first.using).then_some(first.using.as_ref())
+    }
+
+    /// Whether a statement that gives these columns of a table another type gives an expression to others, too: they have new
+    /// values, and their type may be the old one.
+    #[must_use]
+    pub fn gives_others_values(&self, table: &Table, columns: &[&str]) -> bool {
+        let is_told = |it: &Found| columns.contains(&it.column.as_str());
+        self.of(table)
+            .filter(|it| it.using.is_some() && !is_told(it))
+            .any(|other| self.of(table).any(|it| it.statement == other.statement && is_told(it)))
+    }
+
+    fn of<'s>(&'s self, table: &Table) -> impl Iterator<Item = &'s Found> {
+        self.found.iter().filter(|it| {
+            it.table == table.name && it.schema.as_ref().is_none_or(|schema| *schema == table.schema)
+        })
     }
 }
 
@@ -110,7 +124,7 @@ fn read(text: &str) -> Option<Retyped> {
         return None;
     }
     let mut found = Vec::new();
-    for statement in parsed.tree().stmts() {
+    for (at, statement) in parsed.tree().stmts().enumerate() {
         let alter = match statement {
             Stmt::AlterTable(alter) => alter,
             // They may run anything.
@@ -129,7 +143,8 @@ fn read(text: &str) -> Option<Retyped> {
                 Some(using) => Some(expression(&using.expr()?)?),
                 None => None,
             };
-            found.push(Found { schema: schema.clone(), table: table.clone(), column, using });
+            let (schema, table) = (schema.clone(), table.clone());
+            found.push(Found { statement: at, schema, table, column, using });
         }
     }
     Some(Retyped { found })

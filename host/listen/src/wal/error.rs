@@ -140,6 +140,24 @@ pub enum Error {
         /// The schema.
         schema: String,
     },
+    /// The log had a version, and what came before `first` was taken out.
+    #[error(
+        "pgstream.schema_log tells schema `{schema}` from version {first} on, not as of version {version}"
+    )]
+    #[diagnostic(
+        code(listen::pruned_schema_version),
+        help(
+            "the log begins there, or older versions were removed (pgstream schema prune); see what there is: pgstream schema log"
+        )
+    )]
+    PrunedSchemaVersion {
+        /// The schema.
+        schema: String,
+        /// What was asked for.
+        version: u64,
+        /// The oldest that can be told.
+        first: u64,
+    },
     /// A row of the log is not what our functions write.
     #[error("a document in pgstream.schema_log cannot be read (line {line}, column {column})")]
     #[diagnostic(
@@ -384,6 +402,7 @@ impl Error {
             | Self::SchemaOwner { .. }
             | Self::NoSchemaLog
             | Self::NoSchemaVersion { .. }
+            | Self::PrunedSchemaVersion { .. }
             | Self::UnreadableSchemaLog { .. }
             | Self::SchemaTooNew { .. }
             | Self::NoPublicationRight { .. }

@@ -78,18 +78,36 @@ pub async fn document(
     serde_json::from_str(row.get(0)).map_err(unreadable)
 }
 
-/// A session with a source whose log has something of the schema up to that version, and the version as SQL takes it.
+/// A session with a source whose log has that version of the schema whole, and the version as SQL takes it.
 async fn at(options: &Options, schema: &str, version: Option<u64>) -> Result<(Client, i64), Error> {
-    const KNOWN: &str =
-        "SELECT EXISTS (SELECT FROM pgstream.schema_log WHERE schema_name = $1 AND version <= $2)";
+    const KNOWN: &str = "SELECT EXISTS (SELECT FROM pgstream.schema_log WHERE schema_name = $1 AND version <= $2), \
+        pgstream.first_version($1)";
     let client = connect(options).await?;
     let version = version.map_or(i64::MAX, |version| i64::try_from(version).unwrap_or(i64::MAX));
     let fault = Error::statement("read pgstream.schema_log");
-    if client.query_one(KNOWN, &[&schema, &version]).await.map_err(fault)?.get(0) {
-        Ok((client, version))
-    } else {
-        Err(Error::NoSchemaVersion { schema: schema.to_owned() })
+    let row = client.query_one(KNOWN, &[&schema, &version]).await.map_err(fault)?;
+    let (is_known, first): (bool, Option<i64>) = (row.get(0), row.get(1));
+    match first {
+        Some(first) if version < first => {
+            let (schema, version, first) = (schema.to_owned(), version.unsigned_abs(), first.unsigned_abs());
+            Err(Error::PrunedSchemaVersion { schema, version, first })
+        }
+        _ if is_known => Ok((client, version)),
+        _ => Err(Error::NoSchemaVersion { schema: schema.to_owned() }),
     }
+}
+
+/// Takes versions out of the log that are older than `keep`, an interval as Postgres reads it, and that nobody needs any
+/// more. The number of rows that are gone.
+///
+/// # Errors
+/// A source that cannot be reached, or without a schema log; an interval that Postgres does not understand.
+pub async fn prune(options: &Options, keep: &str) -> Result<u64, Error> {
+    const PRUNE: &str = "SELECT pgstream.prune_schema_log($1::text::interval)";
+    let client = connect(options).await?;
+    let fault = Error::statement("remove old versions from pgstream.schema_log");
+    let removed: i64 = client.query_one(PRUNE, &[&keep]).await.map_err(fault)?.get(0);
+    Ok(removed.unsigned_abs())
 }
 
 async fn connect(options: &Options) -> Result<Client, Error> {

@@ -186,7 +186,7 @@ pub(crate) async fn dropped(
 /// Which of these tables were made after the log began.
 pub(crate) async fn made_later(client: &Client, oids: &[u32]) -> Result<HashSet<u32>, Error> {
     const MADE: &str = "SELECT DISTINCT (c->>'oid')::oid FROM pgstream.schema_log, jsonb_array_elements(changes) AS c \
-        WHERE command_tag <> 'BASE' AND c->>'kind' = 'table' AND NOT c ? 'before' AND (c->>'oid')::oid = ANY ($1)";
+        WHERE (command_tag <> 'BASE' OR c ? 'made') AND c->>'kind' = 'table' AND NOT c ? 'before' AND (c->>'oid')::oid = ANY ($1)";
     let fault = Error::statement("look for new tables in pgstream.schema_log");
     let rows = client.query(MADE, &[&oids]).await.map_err(fault)?;
     Ok(rows.iter().map(|row| row.get(0)).collect())

@@ -33,7 +33,7 @@ pub use admin::{Action, DestroyOptions, Outcome, Parts, Subject, destroy, init};
 pub use beside::{Found, find_tables, make_slot, publish, remove_slot, sent_as, written};
 pub use copied::Copied;
 pub use error::{Error, TableWithoutIdentity};
-pub use history::{Version, document, objects, versions};
+pub use history::{Version, document, objects, prune, versions};
 pub use options::{Options, SCHEMA, default_publication, default_slot};
 pub use pending::{Pending, pending};
 pub use progress::{Progress, Summary};

@@ -141,6 +141,8 @@ pub(crate) enum SchemaLook {
     Show(SchemaShow),
     /// Print the statements that lead from one version to another
     Diff(SchemaDiff),
+    /// Remove old versions that every consumer has taken over
+    Prune(SchemaPrune),
 }
 
 /// Flags of `schema plan`.
@@ -242,13 +244,25 @@ impl TableCommand {
     }
 }
 
+/// Flags of `schema prune`.
+#[derive(Debug, Args)]
+pub(crate) struct SchemaPrune {
+    /// The source
+    #[command(flatten)]
+    pub source: SourceFlags,
+    /// Versions that are younger stay (90d, `6 months`: an interval of Postgres)
+    #[arg(long, value_name = "AGE")]
+    pub keep: String,
+}
+
 impl SchemaCommand {
     fn source(&self) -> &SourceFlags {
         match self {
             Self::Look(
                 SchemaLook::Log(SchemaLog { source, .. })
                 | SchemaLook::Show(SchemaShow { source, .. })
-                | SchemaLook::Diff(SchemaDiff { source, .. }),
+                | SchemaLook::Diff(SchemaDiff { source, .. })
+                | SchemaLook::Prune(SchemaPrune { source, .. }),
             )
             | Self::Plan(SchemaPlan { source, .. }) => source,
         }

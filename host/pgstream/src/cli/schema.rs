@@ -3,11 +3,11 @@
 use std::fmt::Write as _;
 use std::process::ExitCode;
 
-use listen::wal::{Options, Version, document, objects, versions};
+use listen::wal::{Options, Version, document, objects, prune, versions};
 use schema::{Change, Object, Statement};
 use serde_json::json;
 
-use super::args::{SchemaDiff, SchemaLog, SchemaLook, SchemaShow};
+use super::args::{SchemaDiff, SchemaLog, SchemaLook, SchemaPrune, SchemaShow};
 use super::{Error, print};
 
 /// Does what was asked for.
@@ -16,6 +16,9 @@ pub(super) async fn schema(source: &Options, command: &SchemaLook) -> Result<Exi
         SchemaLook::Log(wanted) => log(source, wanted).await?,
         SchemaLook::Show(wanted) => show(source, wanted).await?,
         SchemaLook::Diff(wanted) => diff(source, wanted).await?,
+        SchemaLook::Prune(SchemaPrune { keep, .. }) => {
+            format!("removed {} versions\n", prune(source, keep).await?)
+        }
     };
     print(&text);
     Ok(ExitCode::SUCCESS)

@@ -170,4 +170,14 @@ async fn the_schema_log_is_listed_shown_and_compared() {
     // What goes comes first.
     assert_eq!(back["statements"][0]["destructive"], true, "{back:#}");
     assert_eq!(schema(&["diff", "1", "1"]).stdout, "no difference\n");
+
+    assert_eq!(schema(&["prune", "--keep", "90d"]).stdout, "removed 0 versions\n");
+    let was = schema(&["show", "--version", "3"]).stdout;
+    server.sql("shop", "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots").await.unwrap();
+    server.sql("shop", "UPDATE pgstream.schema_log SET acked = true WHERE version <= 3").await.unwrap();
+    assert_eq!(schema(&["prune", "--keep", "0"]).stdout, "removed 2 versions\n");
+    assert_eq!(schema(&["show", "--version", "3"]).stdout, was);
+    for asked in [&["show", "--version", "2"][..], &["diff", "1", "3"]] {
+        schema(asked).is_error(1, "listen::pruned_schema_version", "from version 3 on", "schema log");
+    }
 }

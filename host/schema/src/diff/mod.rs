@@ -139,6 +139,16 @@ pub struct Retyping<'a> {
     pub new: &'a Column,
 }
 
+/// Whether a table has the same columns as before, of the same types: then a rewrite for a type's sake gave them new values.
+#[must_use]
+pub fn keeps_types(change: &Change) -> bool {
+    let (Some(Object::Table(before)), Some(Object::Table(after))) = (&change.before, &change.after) else {
+        return false;
+    };
+    let old = |new: &Column| before.columns.iter().find(|old| old.attnum == new.attnum);
+    after.columns.iter().all(|new| old(new).is_none_or(|old| !column::is_retyped(old, new)))
+}
+
 /// The columns of a table that get another type.
 #[must_use]
 pub fn retypings(change: &Change) -> Vec<Retyping<'_>> {

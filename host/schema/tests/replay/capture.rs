@@ -212,6 +212,19 @@ const STORIES: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "members of an extension",
+        &[
+            "CREATE EXTENSION citext",
+            "CREATE TABLE t (id int); CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+            "CREATE TYPE mood AS ENUM ('sad'); CREATE VIEW v AS SELECT id FROM t",
+            "ALTER EXTENSION citext ADD TABLE t; ALTER EXTENSION citext ADD FUNCTION f(); ALTER EXTENSION citext ADD TYPE mood; ALTER EXTENSION citext ADD VIEW v",
+            "ALTER TABLE t ADD COLUMN a int; ALTER TYPE mood ADD VALUE 'ok'; ALTER FUNCTION f() STABLE; COMMENT ON VIEW v IS 'seen'; SELECT pgstream.refresh_schema('public')",
+            "ALTER EXTENSION citext DROP TABLE t; ALTER EXTENSION citext DROP FUNCTION f(); ALTER EXTENSION citext DROP TYPE mood; ALTER EXTENSION citext DROP VIEW v",
+            "ALTER TABLE t ADD COLUMN b int; ALTER EXTENSION citext ADD TABLE t",
+            "DROP EXTENSION citext CASCADE",
+        ],
+    ),
+    (
         "triggers, rules and policies",
         &[
             "CREATE TABLE t (id int PRIMARY KEY, v text)",

@@ -11,4 +11,6 @@ mod forms;
 mod others;
 mod pair;
 mod privileges;
+mod pruned;
 mod random;
+mod rewritten;

@@ -238,9 +238,14 @@ fn touched(changes: &[Change]) -> Option<HashSet<TableName>> {
 /// A table whose rows got values that no statement gives them on the target, as SQL, and why.
 fn computed(change: &Change) -> Option<(String, &'static str)> {
     let Some(Object::Table(table)) = &change.after else { return None };
-    let is_computed = change.rewritten.is_some_and(|it| it.default && !it.empty) && gives_values(change);
-    is_computed
-        .then(|| (table.full_name().to_string(), "the default of a new column is computed for each row"))
+    let why = match change {
+        _ if !change.rewritten.is_some_and(|it| it.default && !it.empty) => return None,
+        _ if gives_values(change) => "the default of a new column is computed for each row",
+        // SET EXPRESSION to what it was: what it calls may be another function by now.
+        _ if change.before == change.after => "a generated column was computed anew by the same expression",
+        _ => return None,
+    };
+    Some((table.full_name().to_string(), why))
 }
 
 fn rewritten(entry: &SchemaEntry, table: String, why: &'static str) -> Error {

@@ -2,12 +2,15 @@
 //! rows of the target get too, if they tell all that it takes.
 
 use ::postgres::{Client, ident, literal};
-use schema::{Change, Retyped, Retyping, Using, retypings};
+use schema::{Change, Object, Retyped, Retyping, Using, keeps_types, retypings};
 
 use super::Error;
 use super::define::{Ddl, back, in_savepoint, is_so};
 use super::error::{Call, call_of, lost};
 use event::SchemaEntry;
+
+/// The documents are the same before and after, and the rows are not.
+const NEW_VALUES: &str = "a column got new values and kept its type";
 
 /// Gives each column that gets another type its expression. An answer is the table, as SQL, and why its values cannot be
 /// followed.
@@ -24,9 +27,19 @@ pub(super) async fn follow(
     let text = entries.iter().find_map(|entry| entry.statement.as_deref());
     let retyped = text.and_then(Retyped::read);
     for change in changes {
-        let mut found = Vec::new();
-        for retyping in retypings(change) {
+        if let Some(Object::Table(table)) = &change.after
+            && is_filled(change)
+            && keeps_types(change)
+        {
+            return Ok(Some((table.full_name().to_string(), NEW_VALUES)));
+        }
+        let (mut found, all) = (Vec::new(), retypings(change));
+        let names: Vec<&str> = all.iter().map(|retyping| retyping.old.name.as_str()).collect();
+        for retyping in &all {
             let stop = |why| Ok(Some((retyping.table.full_name().to_string(), why)));
+            if retyped.as_ref().is_some_and(|it| it.gives_others_values(retyping.table, &names)) {
+                return stop(NEW_VALUES);
+            }
             let Some(using) = retyped.as_ref().and_then(|it| it.using(retyping.table, retyping.old)) else {
                 return stop("whether the statement has USING cannot be read from its text");
             };
@@ -37,7 +50,7 @@ pub(super) async fn follow(
             {
                 return stop("the statement has USING over a column that a rule masks");
             }
-            match judge(client, &retyping, using, ddl).await? {
+            match judge(client, retyping, using, ddl).await? {
                 Ok(sql) => found.extend(sql.map(|sql| (retyping.new.attnum, sql))),
                 Err(why) => return stop(why),
             }

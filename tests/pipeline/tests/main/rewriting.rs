@@ -19,6 +19,8 @@ const ONLY_THE_SOURCE: (&str, &[(&str, &str)]) = (
         ("ALTER TABLE t ALTER v TYPE timestamptz USING v::timestamptz", "more than the row"),
         ("SET timezone = 'Asia/Tokyo'; ALTER TABLE t ALTER at TYPE timestamp", "a setting of the session"),
         ("ALTER TABLE t ALTER v TYPE int USING size(v)", "search path"),
+        ("ALTER TABLE t ALTER v TYPE text USING upper(v)", "kept its type"),
+        ("ALTER TABLE t ALTER id TYPE bigint, ALTER v TYPE text USING upper(v)", "kept its type"),
         (
             "ALTER TABLE t ALTER v TYPE int USING 1; ALTER TABLE t ALTER v TYPE text; ALTER TABLE t ALTER v TYPE int USING 2",
             "cannot be read",
@@ -66,6 +68,10 @@ async fn values_that_only_the_source_knows_are_copied_again_where_that_is_wanted
         ("ALTER TABLE parts ALTER v TYPE float8 USING random()", ""),
     ];
     for (change, _) in changes.iter().chain(&partitioned) {
+        // The foreign key of `child` is made anew for a key of another type, and holds for no emptied table.
+        if change.contains("ALTER id") {
+            continue;
+        }
         rig.source(
             "TRUNCATE t, child, parts; INSERT INTO t (id, v, at) SELECT i, '2020-01-01', '2020-01-01' FROM generate_series(1, 100) AS i; \
              INSERT INTO child VALUES (1, 1); INSERT INTO parts (id) SELECT generate_series(1, 100)",
