@@ -157,6 +157,7 @@ async fn a_masked_column_that_comes_with_a_default_is_copied_through_its_rule() 
     rig.config =
         rig.config.replacen("target:\n  postgres:\n", "target:\n  postgres:\n    rewriting_ddl: copy\n", 1);
     let mut pgstream = rig.run().unwrap();
+    pgstream.logs("stream started", PATIENCE).await.unwrap();
     rig.source("INSERT INTO person SELECT i, 'amy@example.com' FROM generate_series(1, 50) AS i")
         .await
         .unwrap();
