@@ -1,7 +1,7 @@
 -- What the catalog says of an object, as a JSON document. One function a kind of object; each takes many at a time, since
 -- a whole schema is described with the same statement as one table.
 --
--- PL/pgSQL and not SQL, since only its plans are kept from call to call. Those who call these functions (0004) pin `search_path`, so
+-- PL/pgSQL and not SQL, since only its plans are kept from call to call. Those who call these functions (0004 and 0006) pin `search_path`, so
 -- Postgres prints every name that is not its own with its schema, and the settings that the form of values depends on: a
 -- document reads the same wherever it was made.
 

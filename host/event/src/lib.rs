@@ -3,6 +3,7 @@
 //! No I/O, no async, no WASM: every stage depends on this crate and on no other stage.
 
 mod batch;
+mod builder;
 mod cells;
 mod horizon;
 mod lsn;
@@ -10,9 +11,8 @@ mod pattern;
 mod relation;
 mod schema;
 
-pub use batch::{
-    Batch, BatchBuilder, Chunk, Identity, OldImage, Op, RowAt, RowChange, Step, Transaction, Truncate, Walk,
-};
+pub use batch::{Batch, Chunk, Identity, OldImage, Op, RowAt, RowChange, Step, Transaction, Truncate, Walk};
+pub use builder::BatchBuilder;
 pub use cells::{Cells, CellsBuilder, Image, InvalidCells, State, Value};
 pub use horizon::{Horizon, ParseHorizonError};
 pub use lsn::{Lsn, ParseLsnError};

@@ -32,6 +32,8 @@ async fn init_can_be_repeated_and_destroy_leaves_nothing_behind() {
                 "migration `0002_ids`: created",
                 "migration `0003_documents`: created",
                 "migration `0004_schema_log`: created",
+                "migration `0005_history`: created",
+                "migration `0006_changes`: created",
                 "schema tracking: created",
                 "publication `pgstream_shop`: created",
                 "replication slot `pgstream_shop_slot`: created"

@@ -25,11 +25,13 @@ macro_rules! migration {
 }
 
 /// All of them, in order. A file that was released is never changed: another one follows.
-const MIGRATIONS: [Migration; 4] = [
+const MIGRATIONS: [Migration; 6] = [
     migration!(1, "schema", "0001_schema.sql"),
     migration!(2, "ids", "0002_ids.sql"),
     migration!(3, "documents", "0003_documents.sql"),
     migration!(4, "schema_log", "0004_schema_log.sql"),
+    migration!(5, "history", "0005_history.sql"),
+    migration!(6, "changes", "0006_changes.sql"),
 ];
 
 /// Two `init` at once do not meet: an advisory lock for the transaction, its number any that is ours.

@@ -14,6 +14,7 @@ mod ending;
 mod error;
 mod history;
 mod log;
+mod looks;
 mod migrate;
 mod options;
 mod pending;

@@ -15,8 +15,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::wal::collect::Collector;
 use crate::wal::copied::Copied;
-use crate::wal::decode::RelationMessage;
 use crate::wal::ending::{FAREWELL, arrives, is_released};
+use crate::wal::looks::{SETTLE, acknowledge, answer, describe, is_without_identity};
 use crate::wal::progress::{Progress, Summary};
 use crate::wal::relation::{self, Relations};
 use crate::wal::server::Server;
@@ -39,10 +39,6 @@ const GRACE: Duration = Duration::from_millis(250);
 const SILENCE: Duration = Duration::from_secs(30);
 /// Versions of schemas are acknowledged at most this often.
 const ACKNOWLEDGE: Duration = Duration::from_millis(100);
-/// How long a commit may take to become visible after it was sent.
-const SETTLE: Duration = Duration::from_secs(5);
-/// How long a look into the catalog may take.
-const LOOK: Duration = Duration::from_secs(60);
 /// So many messages found by one read are load.
 const BUSY: usize = 16;
 /// Under load the connection is left alone for so long between two reads: a server that is read after each row wakes
@@ -501,62 +497,4 @@ impl Stream {
             acknowledged,
         }
     }
-}
-
-/// What the server answers, unless it takes too long: that is a lost connection, for this reason.
-async fn answer<T>(or_else: &'static str, asked: impl Future<Output = T>) -> Result<T, Error> {
-    timeout(LOOK, asked).await.map_err(|_| Error::lost(or_else))
-}
-
-/// Whether Postgres cannot send updates and deletes of a table, by the catalog once the transaction is visible in it.
-async fn is_without_identity(client: &Client, xid: u32, oid: u32) -> Result<bool, Error> {
-    let look = async {
-        catalog::settle(client, xid, SETTLE).await?;
-        catalog::without_identity(client, &[oid]).await
-    };
-    Ok(!answer("no answer to a look into the catalog", look).await??.is_empty())
-}
-
-/// Tells the source which versions of schemas are done.
-async fn acknowledge(
-    client: &Client,
-    collector: &mut Collector,
-    tracked: Option<&mut Tracked>,
-    confirmed: Lsn,
-) -> Result<(), Error> {
-    let done = collector.log.done(confirmed);
-    let Some(tracked) = tracked.filter(|tracked| tracked.acknowledges && !done.is_empty()) else {
-        return Ok(());
-    };
-    fault::here!("schema-acknowledging");
-    let told = log::acknowledge(client, &done);
-    match answer("no answer to an acknowledgement in the schema log", told).await? {
-        Ok(()) => Ok(()),
-        Err(log::Unacknowledged::Refused(reason)) => {
-            tracing::warn!(reason, "versions of the schema are not acknowledged in pgstream.schema_log");
-            tracked.acknowledges = false;
-            Ok(())
-        }
-        Err(log::Unacknowledged::Failed(error)) => Err(error),
-    }
-}
-
-/// A table as it is at this place of the stream.
-async fn describe(
-    client: &Client,
-    relations: &Relations,
-    message: &RelationMessage<'_>,
-) -> Result<event::Relation, Error> {
-    let tables = catalog::tables(client, &[message.oid]).await?;
-    let before = relations.get(message.oid).map(|known| known.relation.as_ref());
-    let context = relation::Context { table: tables.first(), before };
-    let types = relation::unnamed_types(message, context);
-    let mut names = Vec::with_capacity(types.len());
-    if !types.is_empty() {
-        for ((oid, _), name) in types.iter().zip(catalog::type_names(client, &types).await?) {
-            let told = || relations.type_name(*oid).cloned();
-            names.push(name.or_else(told).unwrap_or_else(|| format!("type {oid}")));
-        }
-    }
-    Ok(relation::from_message(message, context, &names))
 }

@@ -7,11 +7,13 @@ use tokio_postgres::Client;
 
 use crate::dump::Dump;
 
-const MIGRATIONS: [&str; 4] = [
+const MIGRATIONS: [&str; 6] = [
     include_str!("../../../../migrations/0001_schema.sql"),
     include_str!("../../../../migrations/0002_ids.sql"),
     include_str!("../../../../migrations/0003_documents.sql"),
     include_str!("../../../../migrations/0004_schema_log.sql"),
+    include_str!("../../../../migrations/0005_history.sql"),
+    include_str!("../../../../migrations/0006_changes.sql"),
 ];
 const TRACKING: &str = include_str!("../../../../migrations/tracking.sql");
 
