@@ -79,7 +79,7 @@ async fn two_inits_at_once_do_not_meet() {
             tokio::join!(wal::init(&bed.options, Parts::All), wal::init(&bed.options, Parts::All));
         one.unwrap();
         two.unwrap();
-        assert_eq!(bed.value("SELECT count(*) FROM pgstream.migrations").await, "4");
+        assert_eq!(bed.value("SELECT count(*) FROM pgstream.migrations").await, "6");
     });
 }
 
@@ -88,7 +88,7 @@ async fn parts_can_be_made_and_removed_alone() {
     on_each_major!(bed, {
         let made = wal::init(&bed.options, Parts::Migrations).await.unwrap();
         let ours = |action: &wal::Action| matches!(action.subject, Subject::Migration(_) | Subject::Tracking);
-        assert!(made.iter().all(ours) && made.len() == 5, "{made:?}");
+        assert!(made.iter().all(ours) && made.len() == 7, "{made:?}");
         let made = wal::init(&bed.options, Parts::Slot).await.unwrap();
         assert_eq!(outcomes(&made), [Outcome::Created, Outcome::Created]);
         let how = DestroyOptions { parts: Parts::Migrations, ..DestroyOptions::default() };
@@ -111,7 +111,7 @@ async fn what_others_made_is_used_and_left_alone() {
         )
         .await;
         let made = wal::init(&bed.options, Parts::All).await.unwrap();
-        assert_eq!(outcomes(&made)[5..], [Outcome::AlreadyThere, Outcome::Created]);
+        assert_eq!(outcomes(&made)[7..], [Outcome::AlreadyThere, Outcome::Created]);
         let removed = wal::destroy(&bed.options, DestroyOptions::default()).await.unwrap();
         let words: Vec<String> = removed.iter().map(ToString::to_string).collect();
         assert_eq!(
@@ -202,7 +202,7 @@ async fn status_tells_what_is_there() {
         )
         .await;
         let status = wal::status(&bed.options).await.unwrap();
-        assert_eq!((status.migration, status.publication), (Some(4), true));
+        assert_eq!((status.migration, status.publication), (Some(6), true));
         assert!(status.lag_bytes.unwrap() > 10_000, "{status:?}");
         let slot = status.slot.unwrap();
         assert_eq!((slot.plugin.as_deref(), slot.database.as_deref()), (Some("pgoutput"), Some("shop")));
