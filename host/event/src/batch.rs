@@ -177,7 +177,7 @@ fn retain<T>(items: &mut Vec<T>, keep: &[bool]) {
     items.retain(|_| keep.next().copied().unwrap_or(true));
 }
 
-/// One change as it is pushed into a [`BatchBuilder`]; values in the order of `Relation::columns`.
+/// One change as it is pushed into a [`BatchBuilder`](crate::BatchBuilder); values in the order of `Relation::columns`.
 #[derive(Clone, Copy, Debug)]
 pub enum RowChange<'a> {
     /// A new row.

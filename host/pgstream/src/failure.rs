@@ -44,7 +44,7 @@ pub enum Error {
         failed: Vec<String>,
     },
     /// The rows that are there were made by other modifiers.
-    #[error("the copy was begun with other rules or plugins")]
+    #[error("the rows on the target were made with other rules or plugins")]
     #[diagnostic(
         code(snapshot::changed_modifiers),
         help(

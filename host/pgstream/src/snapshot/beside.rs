@@ -107,6 +107,10 @@ enum End {
 
 impl Task {
     async fn run(mut self) {
+        // A process that was ended while it copied has left its slot; if nothing waits any more, nobody else removes it.
+        if let Err(error) = remove_slot(&self.ready.source.wal.beside()).await {
+            tracing::debug!(%error, "the slot of tables beside the stream");
+        }
         let mut session = None;
         loop {
             let mut pause = PERIOD;
@@ -202,6 +206,10 @@ impl Task {
             Ledger::open(&ready.target.postgres.url, &self.system_id, &ready.source.wal.slot).await?;
         let chain = block_in_place(|| Chain::load(&ready.modifiers))?;
         let digest = chain.digest();
+        // A file may have been replaced since the stream loaded it.
+        if !asked.is_made_by(&digest).await? {
+            return Err(Error::ChangedModifiers);
+        }
         let modifier = Modifier::start(chain);
         let copy = Copy { ready: &ready, stop: &self.stop, modifier: &modifier, digest: digest.clone() };
         let mut moment = self.moment(&ready, wanted).await?;
@@ -386,7 +394,7 @@ impl Task {
         snapshot.selection = Selection::parse(&[], &[], &[]).unwrap_or_default();
         snapshot.what = What::Data;
         snapshot.existing = Existing::Truncate;
-        // The rows are made by the chain that runs now.
+        // That it is the stream's chain is looked at.
         ready.accept_changed_modifiers = true;
         ready
     }

@@ -244,6 +244,15 @@ impl Asked {
         Ok(progress.map(|progress| progress.lsn).unwrap_or_default())
     }
 
+    /// Whether the rows of the slot's stream are made by the modifiers of that digest.
+    ///
+    /// # Errors
+    /// A target that does not answer.
+    pub async fn is_made_by(&self, chain: &str) -> Result<bool, Error> {
+        let progress = progress::of(&self.client, &self.system_id, &self.slot).await?;
+        Ok(progress.is_none_or(|progress| progress.chain == chain))
+    }
+
     /// A table could not be copied, or is gone; nothing if it was asked for again since.
     ///
     /// # Errors
