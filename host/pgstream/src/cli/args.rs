@@ -13,7 +13,7 @@ use crate::telemetry::{FORMATS, LEVELS, Logging};
 #[derive(Debug, Parser)]
 #[command(name = "pgstream", version, max_term_width = 80, arg_required_else_help = true)]
 #[command(after_help = "Exit codes: 0 done, 1 stopped by an error, 2 bad usage or configuration, \
-    3 problem found (status), 130 or 143 stopped at once by a second signal.")]
+    3 problem found (status, schema plan), 130 or 143 stopped at once by a second signal.")]
 pub(crate) struct Cli {
     /// For every command.
     #[command(flatten)]

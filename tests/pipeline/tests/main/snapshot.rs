@@ -11,6 +11,9 @@
 //! | a target with rows | `a_target_with_rows_…` |
 //! | a kill between copy and stream, a slot made anew | `a_slot_that_is_younger_…` |
 //! | the first thing after the copy is a change of the schema | `schema_copy::an_empty_target_…` |
+//! | a standby ends a read, or does not know what its primary runs | `standby::…` |
+//! | a table is copied again, added, altered, cancelled, killed while the stream goes on | `tables::…` |
+//! | a target that would round values | `types::a_target_that_would_round_…` |
 //! | one table that the target does not take | `one_table_that_cannot_be_copied_…` |
 
 use std::time::Duration;
