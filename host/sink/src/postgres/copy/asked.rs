@@ -189,23 +189,29 @@ pub struct Asked {
     client: Client,
     system_id: String,
     slot: String,
+    /// The ledger is there: who asks makes it.
+    is_there: bool,
 }
 
 impl Asked {
     /// Opens the session.
     ///
     /// # Errors
-    /// A target that cannot be reached or written.
+    /// A target that cannot be reached.
     pub async fn open(url: &Url, system_id: &str, slot: &str) -> Result<Self, Error> {
-        let client = open(url).await?;
-        Ok(Self { client, system_id: system_id.to_owned(), slot: slot.to_owned() })
+        let client = connect(url, APPLICATION, &[("idle_session_timeout", "0")]).await?;
+        Ok(Self { client, system_id: system_id.to_owned(), slot: slot.to_owned(), is_there: false })
     }
 
     /// The tables that wait.
     ///
     /// # Errors
     /// A target that does not answer.
-    pub async fn waiting(&self) -> Result<Vec<Wanted>, Error> {
+    pub async fn waiting(&mut self) -> Result<Vec<Wanted>, Error> {
+        self.is_there = self.is_there || progress::exists(&self.client, SNAPSHOTS).await?;
+        if !self.is_there {
+            return Ok(Vec::new());
+        }
         const WAITING: &str = "SELECT oid, schema_name, table_name, epoch, lsn = 'FFFFFFFF/FFFFFFFF' FROM pgstream.snapshot_tables \
             WHERE system_id = $1 AND slot = $2 AND state = 'waiting' ORDER BY oid";
         let rows = self.client.query(WAITING, &[&self.system_id, &self.slot]).await;
@@ -225,7 +231,7 @@ impl Asked {
     pub async fn replace(&self, by: &[(u32, (u32, TableName))]) -> Result<(), Error> {
         const GONE: &str = "DELETE FROM pgstream.snapshot_tables \
             WHERE system_id = $1 AND slot = $2 AND oid = ANY ($3) AND state = 'waiting'";
-        let Self { client, system_id, slot } = self;
+        let Self { client, system_id, slot, .. } = self;
         let mut others: Vec<(u32, TableName)> = by.iter().map(|(_, other)| other.clone()).collect();
         others.sort_by_key(|(oid, _)| *oid);
         others.dedup();
@@ -260,7 +266,7 @@ impl Asked {
     pub async fn settle(&self, wanted: &Wanted, state: State, reason: Option<&str>) -> Result<(), Error> {
         const SETTLE: &str = "UPDATE pgstream.snapshot_tables SET state = $5, reason = $6, ended_at = now() \
             WHERE system_id = $1 AND slot = $2 AND oid = $3 AND epoch = $4 AND state = 'waiting'";
-        let Self { client, system_id, slot } = self;
+        let Self { client, system_id, slot, .. } = self;
         let (oid, epoch, word) = (wanted.oid, wanted.epoch, state.word());
         let settled = client.execute(SETTLE, &[system_id, slot, &oid, &epoch, &word, &reason]).await;
         settled.map(|_| ()).map_err(Error::statement(NOTE))
@@ -279,7 +285,7 @@ impl Asked {
             FROM unnest($3::oid[], $4::int8[]) AS w (oid, epoch), pgstream.snapshot_tables AS c \
             WHERE t.system_id = $1 AND t.slot = $2 AND t.oid = w.oid AND t.epoch = w.epoch AND t.state = 'waiting' \
               AND c.system_id = $1 AND c.slot = $5 AND c.oid = w.oid AND c.state = 'done' RETURNING t.oid";
-        let Self { client, system_id, slot } = self;
+        let Self { client, system_id, slot, .. } = self;
         let oids: Vec<u32> = tables.iter().map(|wanted| wanted.oid).collect();
         let epochs: Vec<i64> = tables.iter().map(|wanted| wanted.epoch).collect();
         let (horizon, at) = (Horizon::of_all().to_string(), lsn.to_string());
