@@ -132,6 +132,15 @@ struct Flowing {
     waiting: HashSet<u32>,
 }
 
+/// What a source says of its slot.
+pub(crate) fn slot_of(source: &listen::wal::Source) -> checkpoint::Slot {
+    checkpoint::Slot {
+        system_id: source.system_id().to_owned(),
+        name: source.slot().to_owned(),
+        confirmed: source.confirmed(),
+    }
+}
+
 /// `beside`: for the stream beside the pipeline's.
 async fn start(ready: &Ready, chain: &mut Chain, beside: Option<Until>) -> Result<Flowing, Error> {
     let mut source = listen::wal::Source::connect(ready.source.wal.clone()).await?;
@@ -156,11 +165,7 @@ async fn start(ready: &Ready, chain: &mut Chain, beside: Option<Until>) -> Resul
             move |table| !dropped.contains(table)
         })
         .await?;
-    let slot = checkpoint::Slot {
-        system_id: source.system_id().to_owned(),
-        name: source.slot().to_owned(),
-        confirmed: source.confirmed(),
-    };
+    let slot = slot_of(&source);
     let digest = chain.digest();
     let mut options = ready.target.postgres.clone();
     if !waiting.is_empty() {

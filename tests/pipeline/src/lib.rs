@@ -63,6 +63,12 @@ impl Rig {
         Pgstream::run(&self.config)
     }
 
+    /// Adds a line to what the configuration says of the target.
+    pub fn set_target(&mut self, line: &str) {
+        let before = "target:\n  postgres:\n";
+        self.config = self.config.replacen(before, &format!("{before}    {line}\n"), 1);
+    }
+
     /// Runs SQL on the source.
     ///
     /// # Errors

@@ -239,7 +239,7 @@ pub async fn destroy(options: &Options, how: DestroyOptions) -> Result<Vec<Actio
     Ok(actions)
 }
 
-async fn remove_slot(
+pub(crate) async fn remove_slot(
     client: &Client,
     server: &server::Server,
     options: &Options,

@@ -1,9 +1,10 @@
 //! A second stream beside the first, for tables that are copied while the first goes on: its slot, and the tables.
 
 use event::{Lsn, TableName};
-use postgres::table as quoted;
+use postgres::{Client, table as quoted};
 
-use crate::wal::{Error, Options, catalog, publication, role, server, slot};
+use crate::wal::options::NAME_LIMIT;
+use crate::wal::{Error, Options, Outcome, admin, catalog, publication, role, server, slot};
 
 impl Options {
     /// Of the stream beside that of these options, which reads a slot of its own.
@@ -11,7 +12,7 @@ impl Options {
     pub fn beside(&self) -> Self {
         const OF_TABLES: &str = "_tables";
         // The name of a slot is ASCII.
-        let room = 63 - OF_TABLES.len();
+        let room = NAME_LIMIT - OF_TABLES.len();
         let name = self.slot.get(..room.min(self.slot.len())).unwrap_or(&self.slot);
         Self { slot: format!("{name}{OF_TABLES}"), ..self.clone() }
     }
@@ -30,17 +31,12 @@ pub async fn make_slot(options: &Options) -> Result<(), Error> {
 /// Removes it. False if it was not there.
 ///
 /// # Errors
-/// [`Error::SlotActive`], a server that does not answer.
+/// [`Error::SlotActive`], [`Error::OtherSlot`], a server that does not answer.
 pub async fn remove_slot(options: &Options) -> Result<bool, Error> {
     let client = server::connect(options).await?;
     let server = server::describe(&client).await?;
-    let Some(found) = slot::find(&client, &server, &options.slot).await? else { return Ok(false) };
-    // One that is lost has to go too.
-    if found.active_pid.is_some() {
-        slot::ready(&client, &server, options).await?;
-    }
-    slot::drop(&client, &options.slot).await?;
-    Ok(true)
+    let removed = admin::remove_slot(&client, &server, options, options.slot_wait).await?;
+    Ok(removed == Outcome::Removed)
 }
 
 /// Where the source's log ends now.
@@ -49,6 +45,14 @@ pub async fn remove_slot(options: &Options) -> Result<bool, Error> {
 /// A server that does not answer.
 pub async fn written(options: &Options) -> Result<Lsn, Error> {
     server::written(&server::connect(options).await?).await
+}
+
+/// A session, and the oids of the tables that the publication sends.
+async fn published(options: &Options) -> Result<(Client, Vec<u32>), Error> {
+    let client = server::connect(options).await?;
+    let server = server::describe(&client).await?;
+    let published = catalog::published(&client, &server, &options.publication).await?;
+    Ok((client, published.into_iter().map(|(oid, _)| oid).collect()))
 }
 
 /// A table of the source.
@@ -70,21 +74,19 @@ pub struct Found {
 /// [`Error::NoTable`] with those that are not there, [`Error::NoPublication`], a server that does not answer.
 pub async fn find_tables(options: &Options, tables: &[TableName]) -> Result<Vec<Found>, Error> {
     const LOOK: &str = "SELECT oid, relispartition FROM pg_class WHERE oid = to_regclass($1)";
-    let client = server::connect(options).await?;
-    let server = server::describe(&client).await?;
+    let (client, published) = published(options).await?;
     let publication = publication::require(&client, options).await?;
     let missing = catalog::missing_tables(&client, tables, "rp").await?;
     if !missing.is_empty() {
         return Err(Error::NoTable { tables: missing });
     }
-    let published = catalog::published(&client, &server, &options.publication).await?;
     let mut found = Vec::new();
     for table in tables {
         let row =
             client.query_opt(LOOK, &[&quoted(table)]).await.map_err(Error::statement("look for a table"))?;
         let row = row.ok_or_else(|| Error::NoTable { tables: vec![table.clone()] })?;
         let (oid, is_part) = (row.get(0), row.get::<_, bool>(1));
-        let is_published = published.iter().any(|(published, _)| *published == oid);
+        let is_published = published.contains(&oid);
         let may_be_published = !is_published && !publication.all_tables && !is_part;
         found.push(Found { table: table.clone(), oid, is_published, may_be_published });
     }
@@ -102,10 +104,7 @@ pub async fn sent_as(options: &Options, oids: &[u32]) -> Result<Vec<(u32, (u32, 
         CROSS JOIN LATERAL (SELECT relid FROM pg_partition_ancestors(w.oid) UNION SELECT relid FROM pg_partition_tree(w.oid)) AS of \
         JOIN pg_class AS c ON c.oid = of.relid JOIN pg_namespace AS n ON n.oid = c.relnamespace \
         WHERE c.oid = ANY ($2) AND NOT w.oid = ANY ($2)";
-    let client = server::connect(options).await?;
-    let server = server::describe(&client).await?;
-    let published = catalog::published(&client, &server, &options.publication).await?;
-    let published: Vec<u32> = published.into_iter().map(|(oid, _)| oid).collect();
+    let (client, published) = published(options).await?;
     let rows =
         client.query(FAMILY, &[&oids, &published]).await.map_err(Error::statement("look for partitions"))?;
     let sent = |row: &tokio_postgres::Row| {
@@ -123,11 +122,8 @@ pub async fn sent_as(options: &Options, oids: &[u32]) -> Result<Vec<(u32, (u32, 
 pub async fn publish(options: &Options, oids: &[u32], is_trial: bool) -> Result<Vec<TableName>, Error> {
     const NAMES: &str = "SELECT n.nspname::text, c.relname::text FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace \
         WHERE c.oid = ANY ($1)";
-    let client = server::connect(options).await?;
-    let server = server::describe(&client).await?;
-    let published = catalog::published(&client, &server, &options.publication).await?;
-    let unpublished: Vec<u32> =
-        oids.iter().copied().filter(|oid| !published.iter().any(|(published, _)| published == oid)).collect();
+    let (client, published) = published(options).await?;
+    let unpublished: Vec<u32> = oids.iter().copied().filter(|oid| !published.contains(oid)).collect();
     let rows = client.query(NAMES, &[&unpublished]).await.map_err(Error::statement("look for tables"))?;
     let tables: Vec<TableName> =
         rows.iter().map(|row| TableName::new(row.get::<_, String>(0), row.get::<_, String>(1))).collect();

@@ -46,8 +46,6 @@ pub(crate) struct Collector {
     quiet: Lsn,
     /// Transactions that were committed from there on are not wanted.
     until: Option<Lsn>,
-    /// Everything before `until` was taken.
-    over: bool,
     /// Versions of schemas.
     pub(crate) log: Log,
     /// Room for a row.
@@ -67,7 +65,6 @@ impl Collector {
             position: start,
             quiet: start,
             until: None,
-            over: false,
             log: Log::default(),
             row: Row::default(),
         }
@@ -80,7 +77,7 @@ impl Collector {
 
     /// Whether everything is taken that was to be: nothing more may be given to it.
     pub(crate) fn is_over(&self) -> bool {
-        self.over
+        self.until.is_some_and(|until| self.quiet >= until)
     }
 
     /// The server has told everything before `position`.
@@ -88,7 +85,6 @@ impl Collector {
         if let Some(until) = self.until
             && position >= until
         {
-            self.over = true;
             self.quiet = self.quiet.max(until);
         }
     }
@@ -104,7 +100,7 @@ impl Collector {
         match self.place {
             Place::Outside => {
                 self.arrive(transaction.commit_lsn);
-                if self.over {
+                if self.is_over() {
                     return Ok(());
                 }
                 self.place = Place::Announced;

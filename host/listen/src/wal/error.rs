@@ -348,7 +348,7 @@ pub enum Error {
         tables: Vec<TableName>,
     },
     /// Tables that the publication does not send.
-    #[error("publication `{publication}` does not send {}", tables.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))]
+    #[error("publication `{publication}` does not send {}", listed(.tables))]
     #[diagnostic(
         code(listen::not_published),
         help("`pgstream table add` has the publication send them; of a partition, name the root")

@@ -103,7 +103,7 @@ pub(crate) async fn of_new_table(client: &Client, xid: u32, oid: u32) -> Result<
             SELECT l.* FROM pgstream.schema_log AS l, pg_snapshot_xmax(pg_current_snapshot()) AS now \
             WHERE l.transaction_id = ((now::text::int8 - ((now::text::int8 - $1) & 4294967295))::text::xid8) \
         ) \
-        SELECT id::text, version, schema_name, command_tag, statement, part, parts, changes::text \
+        SELECT id::text, version, schema_name, command_tag, statement, part, parts, changes::text, failed \
         FROM ours \
         WHERE statement_id = ( \
             SELECT statement_id FROM ours, jsonb_array_elements(changes) AS c \
@@ -112,7 +112,12 @@ pub(crate) async fn of_new_table(client: &Client, xid: u32, oid: u32) -> Result<
         ORDER BY part";
     let fault = Error::statement("look for the version of a new table in pgstream.schema_log");
     let rows = client.query(ENTRIES, &[&i64::from(xid), &oid.to_string()]).await.map_err(fault)?;
-    let entries = rows.iter().map(|row| SchemaEntry {
+    Ok(rows.iter().map(entry).collect())
+}
+
+/// An entry out of a row with id, version, schema_name, command_tag, statement, part, parts, changes and failed.
+pub(crate) fn entry(row: &tokio_postgres::Row) -> SchemaEntry {
+    SchemaEntry {
         id: row.get(0),
         version: row.get::<_, i64>(1).unsigned_abs(),
         schema: row.get(2),
@@ -121,11 +126,10 @@ pub(crate) async fn of_new_table(client: &Client, xid: u32, oid: u32) -> Result<
         part: row.get::<_, i32>(5).unsigned_abs(),
         parts: row.get::<_, i32>(6).unsigned_abs(),
         changes: row.get(7),
-        failed: None,
+        failed: row.get(8),
         left_out: Vec::new(),
         masked: Vec::new(),
-    });
-    Ok(entries.collect())
+    }
 }
 
 /// Tables that versions are about which nobody has acknowledged, or which were written behind `start`: the catalog is

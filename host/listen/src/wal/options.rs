@@ -11,7 +11,7 @@ use crate::wal::Error;
 pub const SCHEMA: &str = "pgstream";
 
 /// Longest name of a slot or publication (`NAMEDATALEN - 1`).
-const NAME_LIMIT: usize = 63;
+pub(crate) const NAME_LIMIT: usize = 63;
 
 /// What a slot is read with.
 #[derive(Clone, Debug)]

@@ -50,19 +50,7 @@ pub async fn pending(options: &Options) -> Result<Pending, Error> {
     let rows = rows.map_err(Error::statement("read the versions that nobody has acknowledged"))?;
     let mut entries = Vec::new();
     for row in &rows {
-        let mut entry = SchemaEntry {
-            id: row.get(0),
-            version: row.get::<_, i64>(1).unsigned_abs(),
-            schema: row.get(2),
-            command_tag: row.get(3),
-            statement: row.get(4),
-            part: row.get::<_, i32>(5).unsigned_abs(),
-            parts: row.get::<_, i32>(6).unsigned_abs(),
-            changes: row.get(7),
-            failed: row.get(8),
-            left_out: Vec::new(),
-            masked: Vec::new(),
-        };
+        let mut entry = log::entry(row);
         if !publication.all_tables {
             entry.left_out = log::unpublished(&client, &options.publication, &entry.changes).await?;
         }

@@ -63,6 +63,19 @@ pub enum Error {
     System(#[source] std::io::Error),
 }
 
+/// Errors of the stages, in the pipeline's words.
+macro_rules! of_pipeline {
+    ($($error:ty),*) => {
+        $(impl From<$error> for Error {
+            fn from(error: $error) -> Self {
+                Self::Pipeline(error.into())
+            }
+        })*
+    };
+}
+
+of_pipeline!(modify::Error, listen::snapshot::Error, sink::postgres::copy::Error);
+
 fn listed(tables: &[TableName]) -> String {
     tables.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }

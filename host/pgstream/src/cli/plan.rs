@@ -11,7 +11,6 @@ use tokio::task::block_in_place;
 
 use super::{Error, print};
 use crate::config::Ready;
-use crate::pipeline;
 
 /// A statement of the source, and what would become of it.
 struct Planned {
@@ -22,10 +21,10 @@ struct Planned {
 /// Says what would happen. 3 is the exit code if the stream would stop.
 pub(super) async fn plan(ready: &Ready, as_json: bool) -> Result<ExitCode, Error> {
     let pending = listen::wal::pending(&ready.source.wal).await?;
-    let mut chain = block_in_place(|| Chain::load(&ready.modifiers)).map_err(pipeline::Error::from)?;
+    let mut chain = block_in_place(|| Chain::load(&ready.modifiers))?;
     let dropped = pending.dropped(chain.missing(&pending.relations)).await?;
     chain.let_go(dropped);
-    block_in_place(|| chain.bind(&pending.relations)).map_err(pipeline::Error::from)?;
+    block_in_place(|| chain.bind(&pending.relations))?;
     let mut statements: Vec<Vec<SchemaEntry>> = Vec::new();
     let mut refused = None;
     for entry in pending.entries {

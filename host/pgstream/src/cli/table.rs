@@ -12,7 +12,6 @@ use sink::postgres::copy::{self, State};
 use super::args::{TableCommand, TableFlags};
 use super::{Error, print};
 use crate::config::Target;
-use crate::pipeline;
 
 /// Does what was asked for.
 pub(super) async fn table(
@@ -24,12 +23,12 @@ pub(super) async fn table(
     let tables = texts.iter().map(|text| named(text)).collect::<Result<Vec<_>, _>>()?;
     let url = &target.postgres.url;
     let found = listen::wal::find_tables(source, &tables).await?;
-    let system_id = listen::snapshot::system_id(&source.url).await.map_err(pipeline::Error::from)?;
+    let system_id = listen::snapshot::system_id(&source.url).await?;
     if let TableCommand::Cancel(_) = command {
         for found in &found {
             let reason = "its copy was cancelled";
             let given_up = copy::give_up(url, &system_id, &source.slot, &[found.oid], reason).await;
-            let what = match given_up.map_err(pipeline::Error::from)? {
+            let what = match given_up? {
                 0 => "does not wait to be copied",
                 _ => "is not copied; it stays out of the stream until it is asked for again",
             };
@@ -48,7 +47,7 @@ pub(super) async fn table(
     }
     let missing = if is_add { may_be_added(source, url, &system_id, &found).await? } else { Vec::new() };
     let asked: Vec<(u32, TableName)> = found.iter().map(|found| (found.oid, found.table.clone())).collect();
-    copy::ask(url, &system_id, &source.slot, &asked, &missing).await.map_err(pipeline::Error::from)?;
+    copy::ask(url, &system_id, &source.slot, &asked, &missing).await?;
     for (_, table) in &asked {
         print(&format!("{table} will be copied while the stream goes on\n"));
     }
@@ -63,10 +62,10 @@ async fn may_be_added(
     system_id: &str,
     found: &[Found],
 ) -> Result<Vec<TableName>, Error> {
-    let known = copy::states(url, system_id, &source.slot).await.map_err(pipeline::Error::from)?;
+    let known = copy::states(url, system_id, &source.slot).await?;
     let state_of = |found: &Found| known.iter().find(|(oid, _)| *oid == found.oid).map(|(_, state)| *state);
     let names: Vec<TableName> = found.iter().map(|found| found.table.clone()).collect();
-    let (missing, full) = copy::look(url, &names).await.map_err(pipeline::Error::from)?;
+    let (missing, full) = copy::look(url, &names).await?;
     let is_streamed = |found: &&Found| {
         let is_followed = matches!(state_of(found), None | Some(State::Done));
         found.is_published && is_followed && !missing.contains(&found.table)

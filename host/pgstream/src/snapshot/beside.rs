@@ -9,7 +9,7 @@ use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use event::{Lsn, TableName};
-use listen::snapshot::{Moment, Options, Selection};
+use listen::snapshot::{Moment, Selection};
 use listen::wal::{Copied, make_slot, remove_slot};
 use modify::Chain;
 use sink::postgres::copy::{self, Asked, Entry, Existing, Ledger, Phase, State, Wanted, Whole};
@@ -18,7 +18,7 @@ use tokio::task::{JoinSet, block_in_place};
 
 use super::modifier::Modifier;
 use super::schema::Schema;
-use super::{Before, Copy, rows};
+use super::{Before, Copy, options, rows};
 use crate::config::{Mode, Ready, What};
 use crate::failure::Error;
 use crate::pipeline;
@@ -257,13 +257,7 @@ impl Task {
 
     /// The moment of the copy, with the wanted tables alone.
     async fn moment(&self, ready: &Ready, wanted: &[Wanted]) -> Result<Moment, Error> {
-        let options = Options {
-            url: ready.source.wal.url.clone(),
-            selection: ready.source.snapshot.selection.clone(),
-            publication: Some(ready.source.wal.publication.clone()),
-            readers: ready.source.snapshot.workers,
-        };
-        let mut moment = Moment::take(&options).await?;
+        let mut moment = Moment::take(&options(&ready.source)).await?;
         moment.tables.retain(|table| wanted.iter().any(|wanted| wanted.oid == table.relation.oid));
         Ok(moment)
     }

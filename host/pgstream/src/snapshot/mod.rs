@@ -24,8 +24,9 @@ use sink::postgres::copy::{self, Archive, Entry, Ledger, Phase, State, Status, W
 pub(crate) use self::beside::{Beside, Standing};
 use self::modifier::Modifier;
 use self::schema::Schema;
-use crate::config::{Mode, Ready, What};
+use crate::config::{self, Mode, Ready, What};
 use crate::failure::Error;
+use crate::pipeline::slot_of;
 use crate::shutdown::Stop;
 
 /// How often a table that changes while it is read is tried again.
@@ -141,12 +142,7 @@ impl Copy<'_> {
 
     /// The slot of the stream that goes on from here: what it lacks is found before hours of copying.
     async fn slot(&self) -> Result<Slot, Error> {
-        let source = Source::connect(self.ready.source.wal.clone()).await?;
-        Ok(Slot {
-            system_id: source.system_id().to_owned(),
-            name: source.slot().to_owned(),
-            confirmed: source.confirmed(),
-        })
+        Ok(slot_of(&Source::connect(self.ready.source.wal.clone()).await?))
     }
 
     /// That of the slot; a copy without a stream has one without a name.
@@ -162,15 +158,7 @@ impl Copy<'_> {
     }
 
     async fn moment(&self) -> Result<Moment, Error> {
-        let source = &self.ready.source;
-        let options = Options {
-            url: source.wal.url.clone(),
-            selection: source.snapshot.selection.clone(),
-            publication: (source.mode == Mode::SnapshotAndReplication)
-                .then(|| source.wal.publication.clone()),
-            readers: source.snapshot.workers,
-        };
-        let moment = Moment::take(&options).await?;
+        let moment = Moment::take(&options(&self.ready.source)).await?;
         fault::here!("copy-moment");
         tracing::info!(tables = moment.tables.len(), lsn = %moment.lsn, "moment of the copy taken");
         Ok(moment)
@@ -261,6 +249,16 @@ impl Copy<'_> {
             );
         }
         Ok(())
+    }
+}
+
+/// What a moment is taken with.
+fn options(source: &config::Source) -> Options {
+    Options {
+        url: source.wal.url.clone(),
+        selection: source.snapshot.selection.clone(),
+        publication: (source.mode == Mode::SnapshotAndReplication).then(|| source.wal.publication.clone()),
+        readers: source.snapshot.workers,
     }
 }
 

@@ -3,9 +3,12 @@
 use std::collections::HashMap;
 
 use ::postgres::Client;
-use event::TableName;
+use event::{Column, TableName};
 use tokio_postgres::Statement;
 use tokio_postgres::types::ToSql;
+
+use super::Problem;
+use super::narrower::loses;
 
 /// A column of a target table.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,6 +59,18 @@ pub(super) struct Target {
 }
 
 impl Target {
+    /// What keeps values of a column of the source from arriving whole.
+    pub(super) fn problem(&self, column: &Column) -> Option<Problem> {
+        let (table, name, type_name) = (self.name.clone(), column.name.clone(), column.type_name.clone());
+        match self.column(&column.name).and_then(|at| self.columns.get(at)) {
+            None => Some(Problem::Column { table, column: name, type_name }),
+            Some(found) if loses(&type_name, &found.declared) => {
+                Some(Problem::Narrower { table, column: name, found: found.declared.clone(), type_name })
+            }
+            Some(_) => None,
+        }
+    }
+
     pub(super) fn column(&self, name: &str) -> Option<usize> {
         self.columns.iter().position(|column| column.name == name)
     }

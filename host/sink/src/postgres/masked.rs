@@ -23,9 +23,13 @@ pub(super) async fn leave_out_defaults(
             && entries.iter().flat_map(|entry| &entry.masked).any(|name| *name == column.name)
     };
     for change in changes {
+        let Some(Object::Table(table)) = &change.after else { continue };
+        // Few have one, and the change as it came is kept for those.
+        if !table.columns.iter().any(|column| column.default.is_some() && is_masked(column)) {
+            continue;
+        }
         let whole = change.clone();
-        let Change { before, after, missing, .. } = change;
-        let Some(Object::Table(after)) = after else { continue };
+        let Change { before, after: Some(Object::Table(after)), missing, .. } = change else { continue };
         let mut before = match before {
             Some(Object::Table(before)) => Some(before),
             _ => None,

@@ -7,7 +7,6 @@ use ::postgres::Client;
 use event::{Identity, Relation, ReplicaIdentity, TableName};
 
 use super::catalog::{self, Queries, Target, TargetColumn};
-use super::narrower::loses;
 use super::work::Work;
 use super::{Error, Problem};
 
@@ -64,23 +63,13 @@ impl Table {
         let mut columns = Vec::with_capacity(relation.columns.len());
         let mut problems = Vec::new();
         for (source, column) in relation.columns.iter().enumerate() {
-            match target.column(&column.name).and_then(|at| target.columns.get(at)) {
-                Some(found) if column.generated.is_none() && loses(&column.type_name, &found.declared) => {
-                    problems.push(Problem::Narrower {
-                        table: target.name.clone(),
-                        column: column.name.clone(),
-                        found: found.declared.clone(),
-                        type_name: column.type_name.clone(),
-                    });
-                }
-                Some(found) => columns.push(Bound { source, target: found.clone() }),
-                // Computed here if it is wanted at all.
-                None if column.generated.is_some() => {}
-                None => problems.push(Problem::Column {
-                    table: target.name.clone(),
-                    column: column.name.clone(),
-                    type_name: column.type_name.clone(),
-                }),
+            // What is generated is computed here, if it is wanted at all.
+            if column.generated.is_none()
+                && let Some(problem) = target.problem(column)
+            {
+                problems.push(problem);
+            } else if let Some(found) = target.column(&column.name).and_then(|at| target.columns.get(at)) {
+                columns.push(Bound { source, target: found.clone() });
             }
         }
         if !problems.is_empty() {

@@ -60,8 +60,7 @@ async fn the_plan_says_what_the_stream_will_do() {
 
     // With other settings it would end before the last one.
     let usual = rig.config.clone();
-    rig.config =
-        usual.replacen("target:\n  postgres:\n", "target:\n  postgres:\n    destructive_ddl: stop\n", 1);
+    rig.set_target("destructive_ddl: stop");
     let (code, told) = plan(&rig, &[]);
     assert!(
         code == Some(3) && told.contains("-- the stream stops here:") && told.contains("remedy:"),
@@ -75,8 +74,7 @@ async fn the_plan_says_what_the_stream_will_do() {
     let json: serde_json::Value = serde_json::from_str(&told).unwrap();
     let last = json.as_array().unwrap().last().unwrap();
     assert_eq!((code, last["stop"]["code"].as_str()), (Some(3), Some("sink::postgres::rewritten")), "{told}");
-    rig.config =
-        rig.config.replacen("target:\n  postgres:\n", "target:\n  postgres:\n    rewriting_ddl: copy\n", 1);
+    rig.set_target("rewriting_ddl: copy");
     let (code, told) = plan(&rig, &[]);
     assert!(code == Some(0) && told.contains("public.person is emptied and copied again"), "{told}");
     rig.source("ALTER TABLE person RENAME TO people").await.unwrap();

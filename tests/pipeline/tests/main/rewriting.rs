@@ -3,6 +3,16 @@
 use pipeline::{PATIENCE, Rig};
 use testbed::eventually_within;
 
+/// A rule for one column.
+const MASKED: &str = "modifiers:
+  transformations:
+    validation_mode: relaxed
+    table_transformers:
+      - table: person
+        column_transformers:
+          mail: {name: masking, parameters: {type: email}}
+";
+
 /// A table, and what only its source knows of its rows; each with what is told.
 const ONLY_THE_SOURCE: (&str, &[(&str, &str)]) = (
     "CREATE TABLE t (id int PRIMARY KEY, v text, at timestamptz); \
@@ -60,8 +70,7 @@ async fn values_that_only_the_source_knows_are_copied_again_where_that_is_wanted
         CREATE TABLE part_1 PARTITION OF parts FOR VALUES WITH (MODULUS 2, REMAINDER 1); \
         CREATE TABLE child (id int PRIMARY KEY, t int REFERENCES t ON DELETE CASCADE ON UPDATE CASCADE)";
     let mut rig = Rig::start(15, &format!("{ddl}; {parts}"), "").await.unwrap();
-    rig.config =
-        rig.config.replacen("target:\n  postgres:\n", "target:\n  postgres:\n    rewriting_ddl: copy\n", 1);
+    rig.set_target("rewriting_ddl: copy");
     let mut pgstream = rig.run().unwrap();
     let partitioned = [
         ("ALTER TABLE parts ADD COLUMN r float8 DEFAULT random()", ""),
@@ -108,21 +117,13 @@ async fn values_that_only_the_source_knows_are_copied_again_where_that_is_wanted
 
 #[tokio::test]
 async fn using_over_a_masked_column_stops_the_stream() {
-    let modifiers = "modifiers:
-  transformations:
-    validation_mode: relaxed
-    table_transformers:
-      - table: person
-        column_transformers:
-          mail: {name: masking, parameters: {type: email}}
-";
     let ddl = "CREATE TABLE public.person (id int PRIMARY KEY, mail text, size text)";
     for change in [
         "ALTER TABLE person ALTER size TYPE int USING length(mail)",
         "ALTER TABLE person ALTER mail TYPE varchar USING lower(mail)",
         "ALTER TABLE person ALTER mail TYPE varchar USING size",
     ] {
-        let rig = Rig::start(15, ddl, modifiers).await.unwrap();
+        let rig = Rig::start(15, ddl, MASKED).await.unwrap();
         rig.source("INSERT INTO person VALUES (1, 'amy@example.com', '3')").await.unwrap();
         rig.source(change).await.unwrap();
         let done = rig.run().unwrap().finish(PATIENCE).await.unwrap();
@@ -133,7 +134,7 @@ async fn using_over_a_masked_column_stops_the_stream() {
             done.stderr
         );
     }
-    let mut rig = Rig::start(15, ddl, modifiers).await.unwrap();
+    let mut rig = Rig::start(15, ddl, MASKED).await.unwrap();
     let mut pgstream = rig.run().unwrap();
     rig.source("INSERT INTO person VALUES (1, 'amy@example.com', '3')").await.unwrap();
     rig.source("ALTER TABLE person ALTER size TYPE int USING size::int * 2").await.unwrap();
@@ -144,18 +145,9 @@ async fn using_over_a_masked_column_stops_the_stream() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_masked_column_that_comes_with_a_default_is_copied_through_its_rule() {
-    let modifiers = "modifiers:
-  transformations:
-    validation_mode: relaxed
-    table_transformers:
-      - table: person
-        column_transformers:
-          mail: {name: masking, parameters: {type: email}}
-";
     let ddl = "CREATE TABLE public.person (id int PRIMARY KEY, mail text)";
-    let mut rig = Rig::start(15, ddl, modifiers).await.unwrap();
-    rig.config =
-        rig.config.replacen("target:\n  postgres:\n", "target:\n  postgres:\n    rewriting_ddl: copy\n", 1);
+    let mut rig = Rig::start(15, ddl, MASKED).await.unwrap();
+    rig.set_target("rewriting_ddl: copy");
     let mut pgstream = rig.run().unwrap();
     pgstream.logs("stream started", PATIENCE).await.unwrap();
     rig.source("INSERT INTO person SELECT i, 'amy@example.com' FROM generate_series(1, 50) AS i")

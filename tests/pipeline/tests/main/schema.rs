@@ -287,8 +287,7 @@ async fn the_default_of_a_masked_column_never_reaches_the_target() {
 #[tokio::test]
 async fn a_change_that_waits_for_a_lock_lets_others_pass_and_is_tried_again() {
     let mut rig = Rig::start(15, "CREATE TABLE t (id int PRIMARY KEY)", "").await.unwrap();
-    let from = "target:\n  postgres:\n";
-    rig.config = rig.config.replace(from, &format!("{from}    ddl_lock_timeout: 300ms\n"));
+    rig.set_target("ddl_lock_timeout: 300ms");
     let mut pgstream = rig.run().unwrap();
     let mut reader = rig.server.connect("target").await.unwrap();
     let reading = reader.transaction().await.unwrap();
@@ -447,13 +446,9 @@ async fn rules_for_what_was_dropped_stop_nobody_and_rules_for_what_was_renamed_d
 #[tokio::test]
 async fn settings_decide_what_becomes_of_changes() {
     let ddl = "CREATE TABLE t (id int PRIMARY KEY, v text)";
-    let with = |rig: &mut Rig, line: &str| {
-        let from = "target:\n  postgres:\n";
-        rig.config = rig.config.replace(from, &format!("{from}    {line}\n"));
-    };
     let mut rig = Rig::start(15, ddl, "").await.unwrap();
-    with(&mut rig, "destructive_ddl: keep");
-    with(&mut rig, "exclude_ddl_object_types: [indexes]");
+    rig.set_target("destructive_ddl: keep");
+    rig.set_target("exclude_ddl_object_types: [indexes]");
     let mut pgstream = rig.run().unwrap();
     rig.source("CREATE INDEX ON t (v); ALTER TABLE t ADD COLUMN n int; ALTER TABLE t DROP COLUMN v")
         .await
@@ -469,14 +464,14 @@ async fn settings_decide_what_becomes_of_changes() {
     rig.drain(pgstream).await.unwrap();
 
     let mut rig = Rig::start(15, ddl, "").await.unwrap();
-    with(&mut rig, "destructive_ddl: stop");
+    rig.set_target("destructive_ddl: stop");
     rig.source("DROP TABLE t").await.unwrap();
     let done = rig.run().unwrap().finish(PATIENCE).await.unwrap();
     assert_eq!(done.code(), Some(1), "{}", done.stderr);
     assert!(done.stderr.contains("destructive_ddl"), "{}", done.stderr);
 
     let mut rig = Rig::start(15, ddl, "").await.unwrap();
-    with(&mut rig, "ignore_ddl: true");
+    rig.set_target("ignore_ddl: true");
     let mut pgstream = rig.run().unwrap();
     rig.source("CREATE TABLE u (id int)").await.unwrap();
     rig.caught_up(&mut pgstream).await.unwrap();
@@ -499,8 +494,7 @@ async fn owners_and_grants_are_followed_where_that_is_wanted_and_a_role_that_is_
     rig.drain(pgstream).await.unwrap();
 
     let mut rig = Rig::start(17, ddl, "").await.unwrap();
-    let from = "target:\n  postgres:\n";
-    rig.config = rig.config.replace(from, &format!("{from}    owners_and_grants: true\n"));
+    rig.set_target("owners_and_grants: true");
     rig.source("CREATE ROLE amy; CREATE ROLE bob").await.unwrap();
     rig.source(change).await.unwrap();
     // Both databases are one server's: what the target lacks is a role of that name.

@@ -8,7 +8,6 @@ use event::{Relation, TableName};
 use super::Error;
 use crate::postgres::Problem;
 use crate::postgres::catalog::{self, Queries, Target};
-use crate::postgres::narrower::loses;
 
 /// What becomes of rows that a target table has already.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -55,18 +54,8 @@ pub async fn check(client: &Client, user: &str, relations: &[Arc<Relation>]) -> 
 }
 
 fn missing(relation: &Relation, target: &Target, user: &str) -> Vec<Problem> {
-    let mut problems = Vec::new();
-    for column in &relation.columns {
-        let (table, name, type_name) = (target.name.clone(), column.name.clone(), column.type_name.clone());
-        match target.column(&column.name).and_then(|at| target.columns.get(at)) {
-            None => problems.push(Problem::Column { table, column: name, type_name }),
-            Some(found) if loses(&type_name, &found.declared) => {
-                let found = found.declared.clone();
-                problems.push(Problem::Narrower { table, column: name, found, type_name });
-            }
-            Some(_) => {}
-        }
-    }
+    let mut problems: Vec<Problem> =
+        relation.columns.iter().filter_map(|column| target.problem(column)).collect();
     if target.lacking.iter().any(|right| right == "INSERT") {
         let (table, role) = (target.name.clone(), user.to_owned());
         problems.push(Problem::Rights { table, rights: "INSERT".to_owned(), role });
@@ -95,7 +84,7 @@ pub(super) async fn has_rows(client: &Client, table: &TableName) -> Result<bool,
     Ok(row.map_err(Error::statement("look for rows in a table of the target"))?.get(0))
 }
 
-async fn only(client: &Client, table: &TableName) -> Result<String, Error> {
+async fn only(client: &Client, table: &TableName) -> Result<String, ::postgres::Error> {
     let only = if is_partitioned(client, table).await? { "" } else { "ONLY " };
     Ok(format!("{only}{}", quoted(table)))
 }
@@ -133,8 +122,8 @@ pub(in crate::postgres) async fn delete(
     if !replica && takes_others_along(client, table).await? {
         return Err(super::super::Error::Referenced { table: table.clone() });
     }
-    let only = if is_partitioned(client, table).await? { "" } else { "ONLY " };
-    let delete = client.batch_execute(&format!("DELETE FROM {only}{}", quoted(table))).await;
+    let only = only(client, table).await?;
+    let delete = client.batch_execute(&format!("DELETE FROM {only}")).await;
     Ok(delete.map_err(|error| ::postgres::Error::statement("empty a table of the target", &error))?)
 }
 
