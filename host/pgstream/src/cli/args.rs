@@ -220,6 +220,10 @@ pub(crate) enum TableCommand {
     Resync(TableFlags),
     /// Copy tables no longer that were asked for; they stay out of the stream
     Cancel(TableFlags),
+    /// Have the copies of tables wait where they are, the initial one too
+    Pause(TableFlags),
+    /// Have paused copies go on
+    Resume(TableFlags),
 }
 
 /// Which tables, and where.
@@ -239,7 +243,11 @@ pub(crate) struct TableFlags {
 impl TableCommand {
     pub(super) fn flags(&self) -> &TableFlags {
         match self {
-            Self::Add(flags) | Self::Resync(flags) | Self::Cancel(flags) => flags,
+            Self::Add(flags)
+            | Self::Resync(flags)
+            | Self::Cancel(flags)
+            | Self::Pause(flags)
+            | Self::Resume(flags) => flags,
         }
     }
 }

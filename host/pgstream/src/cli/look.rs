@@ -127,7 +127,7 @@ pub(super) struct LookCopy {
 pub(super) struct LookTable {
     pub(super) schema: String,
     pub(super) table: String,
-    /// `waiting`, `copying`, `done`, `failed` or `gone`.
+    /// `waiting`, `copying`, `paused`, `done`, `failed` or `gone`.
     pub(super) state: &'static str,
     pub(super) rows: u64,
     pub(super) bytes: u64,
@@ -167,7 +167,10 @@ impl LookCopy {
         let table = |entry: &Entry| LookTable {
             schema: entry.table.schema.clone(),
             table: entry.table.name.clone(),
-            state: entry.state.word(),
+            state: match entry.state {
+                State::Waiting | State::Copying if entry.paused => "paused",
+                state => state.word(),
+            },
             rows: entry.rows,
             bytes: entry.bytes,
             disk_bytes: entry.total_bytes,
@@ -192,7 +195,13 @@ impl LookCopy {
             (_, false) => "not complete, nobody is at it",
         };
         let (done, all) = (self.tables_done, self.tables.len());
-        format!("{state}: {done} of {all} tables, {} rows, {}", self.rows, size(self.bytes))
+        let mut line = format!("{state}: {done} of {all} tables, {} rows, {}", self.rows, size(self.bytes));
+        let paused = self.tables.iter().filter(|table| table.state == "paused");
+        let paused: Vec<String> = paused.map(|table| format!("{}.{}", table.schema, table.table)).collect();
+        if !paused.is_empty() {
+            line.push_str(&format!("; paused: {}", paused.join(", ")));
+        }
+        line
     }
 }
 

@@ -90,7 +90,7 @@ fn execute(cli: &Cli, input: &Input, logging: &mut Logging) -> Result<ExitCode, 
         }
         Command::Table(command) => {
             let (source, target) = started(input.both_ends()?, logging);
-            runtime()?.block_on(table::table(&source.wal, &target, command))
+            runtime()?.block_on(table::table(&source, &target, command))
         }
         Command::Status(status) => {
             let (source, target) = started(input.ends()?, logging);

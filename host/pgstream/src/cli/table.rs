@@ -11,32 +11,42 @@ use sink::postgres::copy::{self, State};
 
 use super::args::{TableCommand, TableFlags};
 use super::{Error, print};
-use crate::config::Target;
+use crate::config::{Mode, Source, Target};
 
 /// Does what was asked for.
 pub(super) async fn table(
-    source: &Options,
+    source: &Source,
     target: &Target,
     command: &TableCommand,
 ) -> Result<ExitCode, Error> {
     let TableFlags { tables: texts, .. } = command.flags();
     let tables = texts.iter().map(|text| named(text)).collect::<Result<Vec<_>, _>>()?;
     let url = &target.postgres.url;
-    let found = listen::wal::find_tables(source, &tables).await?;
-    let system_id = listen::snapshot::system_id(&source.url).await?;
-    if let TableCommand::Cancel(_) = command {
-        for found in &found {
-            let reason = "its copy was cancelled";
-            let given_up = copy::give_up(url, &system_id, &source.slot, &[found.oid], reason).await;
-            let what = match given_up? {
-                0 => "does not wait to be copied",
-                _ => "is not copied; it stays out of the stream until it is asked for again",
-            };
-            print(&format!("{} {what}\n", found.table));
-        }
-        return Ok(ExitCode::SUCCESS);
+    let found = listen::wal::find_tables(&source.wal, &tables).await?;
+    let system_id = listen::snapshot::system_id(&source.wal.url).await?;
+    // A copy without a stream has a ledger without a name.
+    let ledger = if source.mode == Mode::Snapshot { "" } else { source.wal.slot.as_str() };
+    let at = (url, system_id.as_str(), ledger);
+    match command {
+        TableCommand::Add(_) => ask(&source.wal, at, &found, true).await?,
+        TableCommand::Resync(_) => ask(&source.wal, at, &found, false).await?,
+        TableCommand::Cancel(_) => cancel(at, &found).await?,
+        TableCommand::Pause(_) => pause(at, &found, true).await?,
+        TableCommand::Resume(_) => pause(at, &found, false).await?,
     }
-    let is_add = matches!(command, TableCommand::Add(_));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The target, and whose ledger there: of which source, of which slot.
+type At<'a> = (&'a Url, &'a str, &'a str);
+
+/// Has tables copied beside the stream: such that are streamed, or with `is_add` such that are not.
+async fn ask(
+    source: &Options,
+    (url, system_id, slot): At<'_>,
+    found: &[Found],
+    is_add: bool,
+) -> Result<(), Error> {
     let may_be_copied = |found: &Found| found.is_published || (is_add && found.may_be_published);
     let left = found.iter().filter(|found| !may_be_copied(found));
     let tables: Vec<TableName> = left.map(|found| found.table.clone()).collect();
@@ -45,14 +55,48 @@ pub(super) async fn table(
             listen::wal::Error::NotPublished { publication: source.publication.clone(), tables }.into()
         );
     }
-    let missing = if is_add { may_be_added(source, url, &system_id, &found).await? } else { Vec::new() };
+    let missing = if is_add { may_be_added(source, url, system_id, found).await? } else { Vec::new() };
     let asked: Vec<(u32, TableName)> = found.iter().map(|found| (found.oid, found.table.clone())).collect();
-    copy::ask(url, &system_id, &source.slot, &asked, &missing).await?;
+    copy::ask(url, system_id, slot, &asked, &missing).await?;
     for (_, table) in &asked {
         print(&format!("{table} will be copied while the stream goes on\n"));
     }
     print("`pgstream status` tells how far it is; `pgstream run` has to be running, or to be started\n");
-    Ok(ExitCode::SUCCESS)
+    Ok(())
+}
+
+async fn cancel((url, system_id, slot): At<'_>, found: &[Found]) -> Result<(), Error> {
+    for found in found {
+        let reason = "its copy was cancelled";
+        let given_up = copy::give_up(url, system_id, slot, &[found.oid], reason).await?;
+        let what = match given_up {
+            0 => "does not wait to be copied",
+            _ => "is not copied; it stays out of the stream until it is asked for again",
+        };
+        print(&format!("{} {what}\n", found.table));
+    }
+    Ok(())
+}
+
+async fn pause((url, system_id, slot): At<'_>, found: &[Found], paused: bool) -> Result<(), Error> {
+    let oids: Vec<u32> = found.iter().map(|found| found.oid).collect();
+    let of_these = copy::pause(url, system_id, slot, &oids, paused).await?;
+    for found in found {
+        let what = match (of_these.contains(&found.oid), paused) {
+            (true, true) => {
+                "is paused within a second or two, once the parts of it that are being read are there"
+            }
+            (true, false) => "is copied on",
+            (false, _) => "is not being copied",
+        };
+        print(&format!("{} {what}\n", found.table));
+    }
+    if paused && !of_these.is_empty() {
+        print(
+            "until `pgstream table resume` or `cancel` the source keeps old row versions and its log for it\n",
+        );
+    }
+    Ok(())
 }
 
 /// Refuses what would not work, or would remove what nobody spoke of. The tables that the target lacks.

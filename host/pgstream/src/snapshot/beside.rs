@@ -18,7 +18,7 @@ use tokio::task::{JoinSet, block_in_place};
 
 use super::modifier::Modifier;
 use super::schema::Schema;
-use super::{Before, Copy, options, rows};
+use super::{Asking, Before, Copy, options, rows};
 use crate::config::{Mode, Ready, What};
 use crate::failure::Error;
 use crate::pipeline;
@@ -146,7 +146,7 @@ impl Task {
             asked.replace(&others).await?;
             wanted = asked.waiting().await?;
         }
-        let names = wanted.iter().map(|wanted| wanted.table.to_string()).collect::<Vec<_>>().join(", ");
+        let names = names_of(&wanted);
         tracing::info!(tables = names, "copying tables beside the stream");
         self.leave_out(&wanted).await?;
         let oids: Vec<u32> = wanted.iter().map(|wanted| wanted.oid).collect();
@@ -154,25 +154,47 @@ impl Task {
         if let Err(error) = listen::wal::publish(&self.ready.source.wal, &oids, false).await {
             tracing::error!(tables = names, %error, "the publication does not send them");
         }
+        let mut groups = vec![wanted];
+        while let Some(mut group) = groups.pop() {
+            let error = match self.attempt(asked, &group).await {
+                Ok(End::Done) => continue,
+                Ok(End::Again) => {
+                    tracing::info!(
+                        tables = names_of(&group),
+                        "not copied as they are wanted now: looking again"
+                    );
+                    return Ok(());
+                }
+                Err(error) if error.is_transient() => return Err(error),
+                Err(error) => error,
+            };
+            if group.len() > 1 && may_be_of_one(&error) {
+                // What one of them lacks does not keep the others.
+                tracing::warn!(tables = names_of(&group), %error, "copying each half by itself");
+                groups.push(group.split_off(group.len() / 2));
+                groups.push(group);
+                continue;
+            }
+            let tables = names_of(&group);
+            tracing::error!(tables, %error, "tables left out of the stream: they cannot be copied");
+            for wanted in &group {
+                asked.settle(wanted, State::Failed, Some(&error.to_string())).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Copies tables and has them join, with a slot of its own.
+    async fn attempt(&self, asked: &Asked, wanted: &[Wanted]) -> Result<End, Error> {
         let beside = self.ready.source.wal.beside();
         asked.forget(&beside.slot).await?;
         make_slot(&beside).await?;
-        let ended = self.copy(asked, &wanted).await;
+        let ended = self.copy(asked, wanted).await;
         let removed = remove_slot(&beside).await;
         asked.forget(&beside.slot).await?;
-        match ended {
-            Ok(End::Done) => {}
-            Ok(End::Again) => tracing::warn!(tables = names, "they have changed meanwhile: copying again"),
-            Err(error) if error.is_transient() => return Err(error),
-            Err(error) => {
-                tracing::error!(tables = names, %error, "tables left out of the stream: they cannot be copied");
-                for wanted in &wanted {
-                    asked.settle(wanted, State::Failed, Some(&error.to_string())).await?;
-                }
-            }
-        }
+        let ended = ended?;
         removed?;
-        Ok(())
+        Ok(ended)
     }
 
     /// Has the stream begin again without these tables, unless it leaves them out already.
@@ -211,7 +233,14 @@ impl Task {
             return Err(Error::ChangedModifiers);
         }
         let modifier = Modifier::start(chain);
-        let copy = Copy { ready: &ready, stop: &self.stop, modifier: &modifier, digest: digest.clone() };
+        let asking = Asking { slot, tables: wanted };
+        let copy = Copy {
+            ready: &ready,
+            stop: &self.stop,
+            modifier: &modifier,
+            digest: digest.clone(),
+            asked: Some(asking),
+        };
         let mut moment = self.moment(&ready, wanted).await?;
         if !self.arrives(asked, slot, moment.lsn).await? {
             return Ok(End::Again);
@@ -392,6 +421,18 @@ impl Task {
         ready.accept_changed_modifiers = true;
         ready
     }
+}
+
+fn names_of(tables: &[Wanted]) -> String {
+    tables.iter().map(|wanted| wanted.table.to_string()).collect::<Vec<_>>().join(", ")
+}
+
+/// Whether an error may be of one table alone.
+fn may_be_of_one(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::Snapshot(_) | Error::Modify(_) | Error::Dump(_) | Error::Restore(_) | Error::Copy(_)
+    )
 }
 
 /// The oids of tables of the moment that the target lacks and that the modifiers do not keep from it.

@@ -7,6 +7,7 @@
 mod beside;
 mod modifier;
 mod progress;
+mod queue;
 mod rows;
 mod schema;
 
@@ -19,7 +20,7 @@ use event::{Lsn, TableName};
 use listen::snapshot::{Moment, Options, Table};
 use listen::wal::{Copied, Source};
 use modify::{Chain, Route};
-use sink::postgres::copy::{self, Archive, Entry, Ledger, Phase, State, Status, Whole, set_sequence};
+use sink::postgres::copy::{self, Archive, Entry, Ledger, Phase, State, Status, Wanted, Whole, set_sequence};
 
 pub(crate) use self::beside::{Beside, Standing};
 use self::modifier::Modifier;
@@ -65,7 +66,7 @@ pub(crate) async fn run(
 async fn copy(ready: &Ready, chain: Chain, stop: &Stop) -> (Option<Chain>, Result<bool, Error>) {
     let digest = chain.digest();
     let modifier = Modifier::start(chain);
-    let result = Copy { ready, stop, modifier: &modifier, digest }.run().await;
+    let result = Copy { ready, stop, modifier: &modifier, digest, asked: None }.run().await;
     (modifier.end().await, result)
 }
 
@@ -75,6 +76,14 @@ struct Copy<'a> {
     stop: &'a Stop,
     modifier: &'a Modifier,
     digest: String,
+    /// None for the initial copy.
+    asked: Option<Asking<'a>>,
+}
+
+/// Tables that were asked for beside a stream, in whose ledger people say what they want of them.
+struct Asking<'a> {
+    slot: &'a str,
+    tables: &'a [Wanted],
 }
 
 impl Copy<'_> {

@@ -1,9 +1,9 @@
 //! One round of copying: every table that is not complete, as of one moment, by several readers at once.
 
-use std::collections::VecDeque;
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::{Bytes, BytesMut};
 use event::Batch;
@@ -14,6 +14,7 @@ use tokio::sync::mpsc;
 
 use super::modifier::Handle;
 use super::progress::{FIRST, PERIOD, Progress, Telling};
+use super::queue::Queue;
 use super::{Copy, failure};
 use crate::failure::Error;
 
@@ -21,6 +22,9 @@ use crate::failure::Error;
 const PIECE: usize = 256 << 10;
 /// How many pieces a reader may be ahead of its writer.
 const AHEAD: usize = 4;
+
+/// How often somebody looks what people want.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// What a round has left.
 #[derive(Debug, Default)]
@@ -36,7 +40,7 @@ struct Round {
     tables: Vec<Table>,
     /// One a table.
     ways: Vec<Way>,
-    tasks: Mutex<VecDeque<Task>>,
+    queue: Queue,
     progress: Arc<Progress>,
     lsn: event::Lsn,
     taken_at: i64,
@@ -56,6 +60,8 @@ struct Way {
 const GOING: usize = 0;
 const STALE: usize = 1;
 const FAILED: usize = 2;
+/// Nobody wants it as it is being copied.
+const UNWANTED: usize = 3;
 
 /// Copies what is not complete. In the `last` round a table that changes under the reader has failed.
 pub(super) async fn round(
@@ -112,6 +118,7 @@ pub(super) async fn round(
             rows: 0,
             bytes: 0,
             total_bytes: table.bytes(),
+            paused: false,
             reason: None,
         };
         ledger.plan(&entry, ranges).await?;
@@ -128,7 +135,7 @@ pub(super) async fn round(
     let round = Arc::new(Round {
         tables,
         ways,
-        tasks: Mutex::new(tasks.into()),
+        queue: Queue::new(tasks),
         progress: Arc::clone(&progress),
         lsn: moment.lsn,
         taken_at: i64::try_from(now.as_micros()).unwrap_or(i64::MAX),
@@ -173,8 +180,8 @@ async fn work(
     first: Copier,
     telling: &mut Telling<'_>,
 ) -> Result<(), Error> {
-    let count = round.tasks.lock().map_or(0, |tasks| tasks.len());
-    let workers = moment.readers(copy.ready.source.snapshot.workers).min(count);
+    follow(copy, ledger, round).await;
+    let workers = moment.readers(copy.ready.source.snapshot.workers).min(round.queue.len());
     let halt = copy.stop.token();
     let mut readers = tokio::task::JoinSet::new();
     let mut first = Some(first);
@@ -189,11 +196,16 @@ async fn work(
     }
     let mut result = Ok(());
     let mut periods = tokio::time::interval_at(tokio::time::Instant::now() + FIRST, PERIOD);
+    let mut looks = tokio::time::interval_at(tokio::time::Instant::now() + LOOK, LOOK);
     loop {
         let ended = tokio::select! {
             ended = readers.join_next() => ended,
             _ = periods.tick() => {
                 telling.tell().await;
+                continue;
+            }
+            _ = looks.tick() => {
+                follow(copy, ledger, round).await;
                 continue;
             }
         };
@@ -205,6 +217,44 @@ async fn work(
                 result = Err(error);
             }
         }
+    }
+}
+
+/// Follows what people want of the tables: some wait, others are not read any further.
+async fn follow(copy: &Copy<'_>, ledger: &Ledger, round: &Round) {
+    let (slot, asked) = copy.asked.as_ref().map_or((None, &[][..]), |asked| (Some(asked.slot), asked.tables));
+    let wishes = match ledger.wishes(slot).await {
+        Ok(wishes) => wishes,
+        Err(error) => {
+            // Writers meet it too, and say so.
+            tracing::debug!(%error, "nobody knows whether tables are paused");
+            return;
+        }
+    };
+    let wish_of = |oid: u32| wishes.iter().find(|wish| wish.oid == oid);
+    let mut paused = HashSet::new();
+    let mut names = Vec::new();
+    for (at, (table, way)) in round.tables.iter().zip(&round.ways).enumerate() {
+        let oid = table.relation.oid;
+        let wanted = asked.iter().find(|wanted| wanted.oid == oid);
+        if wanted.is_some_and(|wanted| wish_of(oid).is_none_or(|wish| wish.epoch != wanted.epoch)) {
+            let _ = way.fate.compare_exchange(GOING, UNWANTED, Ordering::Relaxed, Ordering::Relaxed);
+        } else if wish_of(oid).is_some_and(|wish| wish.paused) && way.left.load(Ordering::Relaxed) > 0 {
+            paused.insert(at);
+            names.push(table.relation.name.to_string());
+        }
+    }
+    if !round.queue.pause(paused) {
+        return;
+    }
+    if names.is_empty() {
+        tracing::info!("no table is paused any more");
+    } else {
+        let tables = names.join(", ");
+        tracing::warn!(
+            tables,
+            "paused: the source keeps old row versions and its log for them until they are resumed or cancelled"
+        );
     }
 }
 
@@ -227,6 +277,7 @@ async fn settle(ledger: &Ledger, moment: &Moment, round: &Round, last: bool) -> 
                 ledger.give_up(oid, State::Failed, Some(reason)).await?;
                 left.failed.push(failure(name, &reason));
             }
+            UNWANTED => left.stale += 1,
             FAILED => {
                 let reason = way.reason.lock().map_or(None, |mut reason| reason.take()).unwrap_or_default();
                 ledger.give_up(oid, State::Failed, Some(&reason)).await?;
@@ -250,7 +301,11 @@ impl Worker {
     async fn run(mut self, halt: tokio_util::sync::CancellationToken) -> Result<(), Error> {
         let round = Arc::clone(&self.round);
         loop {
-            let task = round.tasks.lock().map_or(None, |mut tasks| tasks.pop_front());
+            let task = tokio::select! {
+                biased;
+                () = halt.cancelled() => return Ok(()),
+                task = round.queue.next() => task,
+            };
             let Some(task) = task else { return Ok(()) };
             let (Some(table), Some(way)) = (round.tables.get(task.table), round.ways.get(task.table)) else {
                 continue;

@@ -5,6 +5,7 @@ mod faults;
 mod hostile;
 mod large;
 mod operations;
+mod pausing;
 mod plan;
 mod plugins;
 mod positions;

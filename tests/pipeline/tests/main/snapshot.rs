@@ -13,6 +13,7 @@
 //! | the first thing after the copy is a change of the schema | `schema_copy::an_empty_target_…` |
 //! | a standby ends a read, or does not know what its primary runs | `standby::…` |
 //! | a table is copied again, added, altered, cancelled, killed while the stream goes on | `tables::…` |
+//! | it is paused, resumed, stopped, killed at random | `pausing::…` |
 //! | a target that would round values | `types::a_target_that_would_round_…` |
 //! | one table that the target does not take | `one_table_that_cannot_be_copied_…` |
 

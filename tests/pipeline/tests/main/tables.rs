@@ -8,17 +8,17 @@ use testbed::{Pgstream, Postgres, Random, eventually_within};
 use crate::faults::{dying, places};
 
 /// Tables of the load: with a key, without one, with partitions.
-const TABLES: [&str; 3] = ["load.plain", "load.no_key", "load.partitioned"];
+pub(crate) const TABLES: [&str; 3] = ["load.plain", "load.no_key", "load.partitioned"];
 
 /// Runs `pgstream table` and says what it printed.
-fn table(arguments: &[&str], config: &str) -> String {
+pub(crate) fn table(arguments: &[&str], config: &str) -> String {
     let told = Pgstream::command(&[&["table"], arguments].concat(), config).unwrap();
     assert_eq!(told.code(), Some(0), "{}{}", told.stdout, told.stderr);
     told.stdout
 }
 
 /// Waits until no table waits any more.
-async fn joined(target: &Postgres, pgstream: &mut Pgstream) {
+pub(crate) async fn joined(target: &Postgres, pgstream: &mut Pgstream) {
     let waiting = "SELECT count(*) FROM pgstream.snapshot_tables WHERE state = 'waiting'";
     let none = eventually_within(PATIENCE, "the tables join the stream", || async {
         target.value("target", waiting).await.is_ok_and(|count| count == "0")
@@ -29,7 +29,7 @@ async fn joined(target: &Postgres, pgstream: &mut Pgstream) {
 }
 
 /// Has the target's rows of [`TABLES`] differ from the source's in every way.
-async fn spoil(target: &Postgres) {
+pub(crate) async fn spoil(target: &Postgres) {
     let sql = "SET session_replication_role = replica; DELETE FROM load.plain WHERE id % 3 = 0; \
         UPDATE load.plain SET v = 'spoilt'; INSERT INTO load.no_key SELECT * FROM load.no_key; TRUNCATE load.partitioned; \
         INSERT INTO load.plain (id, v) SELECT i, 'more' FROM generate_series(100000, 100100) AS i ON CONFLICT DO NOTHING";
@@ -37,7 +37,7 @@ async fn spoil(target: &Postgres) {
 }
 
 /// Nothing of a copy is left but its entries.
-async fn nothing_is_left(source: &Postgres, target: &Postgres) {
+pub(crate) async fn nothing_is_left(source: &Postgres, target: &Postgres) {
     let slots = "SELECT count(*) FROM pg_replication_slots";
     assert_eq!(source.value("source", slots).await.unwrap(), "1");
     let rows = "SELECT (SELECT count(*) FROM pgstream.progress) || ' ' || (SELECT count(DISTINCT slot) FROM pgstream.snapshot_tables)";

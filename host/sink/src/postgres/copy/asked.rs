@@ -85,7 +85,7 @@ async fn ask_as_of(
         ON CONFLICT (system_id, slot, oid) DO UPDATE SET schema_name = EXCLUDED.schema_name, \
             table_name = EXCLUDED.table_name, state = 'waiting', horizon = EXCLUDED.horizon, lsn = EXCLUDED.lsn, \
             epoch = t.epoch + 1, ours = true, ranges_done = 0, \
-            rows = 0, bytes = 0, reason = NULL, ended_at = NULL";
+            paused = false, rows = 0, bytes = 0, reason = NULL, ended_at = NULL";
     let (horizon, lsn) = (Horizon::of_all().to_string(), made_at.to_string());
     for (oid, TableName { schema, name }) in tables {
         let asked = client.execute(ASK, &[&system_id, &slot, oid, schema, name, &horizon, &lsn]).await;
@@ -105,10 +105,28 @@ pub async fn give_up(
     oids: &[u32],
     reason: &str,
 ) -> Result<u64, Error> {
-    const GIVE_UP: &str = "UPDATE pgstream.snapshot_tables SET state = 'failed', reason = $4, epoch = epoch + 1, ended_at = now() \
+    const GIVE_UP: &str = "UPDATE pgstream.snapshot_tables SET state = 'failed', reason = $4, epoch = epoch + 1, paused = false, \
+            ended_at = now() \
         WHERE system_id = $1 AND slot = $2 AND oid = ANY ($3) AND state = 'waiting'";
     let given_up = open(url).await?.execute(GIVE_UP, &[&system_id, &slot, &oids, &reason]).await;
     given_up.map_err(Error::statement(NOTE))
+}
+
+/// Has the copies of tables wait, or go on. The oids of those that are still to be copied, or are being copied.
+///
+/// # Errors
+/// A target that cannot be reached or written.
+pub async fn pause(
+    url: &Url,
+    system_id: &str,
+    slot: &str,
+    oids: &[u32],
+    paused: bool,
+) -> Result<Vec<u32>, Error> {
+    const PAUSE: &str = "UPDATE pgstream.snapshot_tables SET paused = $4 \
+        WHERE system_id = $1 AND slot = $2 AND oid = ANY ($3) AND state IN ('waiting', 'copying') RETURNING oid";
+    let rows = open(url).await?.query(PAUSE, &[&system_id, &slot, &oids, &paused]).await;
+    Ok(rows.map_err(Error::statement(NOTE))?.iter().map(|row| row.get(0)).collect())
 }
 
 /// Which of these tables the target lacks, and which of them have rows.
@@ -203,7 +221,7 @@ impl Asked {
         Ok(Self { client, system_id: system_id.to_owned(), slot: slot.to_owned(), is_there: false })
     }
 
-    /// The tables that wait.
+    /// The tables that wait for a copy, and for nothing else.
     ///
     /// # Errors
     /// A target that does not answer.
@@ -213,7 +231,7 @@ impl Asked {
             return Ok(Vec::new());
         }
         const WAITING: &str = "SELECT oid, schema_name, table_name, epoch, lsn = 'FFFFFFFF/FFFFFFFF' FROM pgstream.snapshot_tables \
-            WHERE system_id = $1 AND slot = $2 AND state = 'waiting' ORDER BY oid";
+            WHERE system_id = $1 AND slot = $2 AND state = 'waiting' AND NOT paused ORDER BY oid";
         let rows = self.client.query(WAITING, &[&self.system_id, &self.slot]).await;
         let wanted = |row: &tokio_postgres::Row| Wanted {
             oid: row.get(0),

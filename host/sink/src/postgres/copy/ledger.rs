@@ -44,6 +44,7 @@ CREATE TABLE IF NOT EXISTS pgstream.snapshot_tables (
     rows        bigint NOT NULL DEFAULT 0,
     bytes       bigint NOT NULL DEFAULT 0,
     total_bytes bigint NOT NULL,
+    paused      boolean NOT NULL DEFAULT false,
     reason      text,
     ended_at    timestamptz,
     PRIMARY KEY (system_id, slot, oid)) WITH (fillfactor = 50);
@@ -161,8 +162,21 @@ pub struct Entry {
     pub bytes: u64,
     /// About how many there are to copy.
     pub total_bytes: u64,
+    /// Somebody wants its copy to wait.
+    pub paused: bool,
     /// Why it failed.
     pub reason: Option<String>,
+}
+
+/// What people want of a table now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wish {
+    /// Its oid on the source.
+    pub oid: u32,
+    /// As in [`super::Wanted`]: another one, and what is copied now is of no use any more.
+    pub epoch: i64,
+    /// Its copy is to wait.
+    pub paused: bool,
 }
 
 /// The ledger of one slot's snapshot. While it is open, no other process copies.
@@ -340,6 +354,20 @@ impl Ledger {
             .map_err(Error::statement("write the ledger of snapshots"))
     }
 
+    /// What people want of the tables. `slot`: they say it in the ledger of another one.
+    ///
+    /// # Errors
+    /// A target that does not answer.
+    pub async fn wishes(&self, slot: Option<&str>) -> Result<Vec<Wish>, Error> {
+        const WISHES: &str = "SELECT oid, epoch, paused FROM pgstream.snapshot_tables \
+            WHERE system_id = $1 AND slot = $2 AND state IN ('waiting', 'copying')";
+        let rows = self.client.query(WISHES, &[&self.system_id, &slot.unwrap_or(&self.slot)]).await;
+        let rows = rows.map_err(Error::statement("read the ledger of snapshots"))?;
+        let wish =
+            |row: &tokio_postgres::Row| Wish { oid: row.get(0), epoch: row.get(1), paused: row.get(2) };
+        Ok(rows.iter().map(wish).collect())
+    }
+
     /// `BEGIN` or `COMMIT`: what is made by [`Ledger::client`] in between is there together with what the ledger says.
     ///
     /// # Errors
@@ -385,7 +413,7 @@ pub(super) async fn whole(client: &Client, system_id: &str, slot: &str) -> Resul
 }
 
 pub(super) async fn entries(client: &Client, system_id: &str, slot: &str) -> Result<Vec<Entry>, Error> {
-    const ENTRIES: &str = "SELECT oid, schema_name, table_name, state, horizon, lsn::text, ours, rows, bytes, total_bytes, reason \
+    const ENTRIES: &str = "SELECT oid, schema_name, table_name, state, horizon, lsn::text, ours, rows, bytes, total_bytes, reason, paused \
         FROM pgstream.snapshot_tables WHERE system_id = $1 AND slot = $2 ORDER BY total_bytes DESC, oid";
     let fault = Error::statement("read the ledger of snapshots");
     let rows = client.query(ENTRIES, &[&system_id, &slot]).await.map_err(fault)?;
@@ -402,6 +430,7 @@ pub(super) async fn entries(client: &Client, system_id: &str, slot: &str) -> Res
             bytes: unsigned(row.get(8)),
             total_bytes: unsigned(row.get(9)),
             reason: row.get(10),
+            paused: row.get(11),
         })
     };
     rows.iter().map(entry).collect()

@@ -9,9 +9,9 @@ mod error;
 mod ledger;
 pub(super) mod target;
 
-pub use asked::{Asked, Wanted, ask, give_up, look, made, missing, states, tables};
+pub use asked::{Asked, Wanted, ask, give_up, look, made, missing, pause, states, tables};
 pub use copier::{Copier, Range};
 pub use error::Error;
 pub(super) use ledger::LEDGER;
-pub use ledger::{Archive, Entry, Ledger, Phase, State, Status, Whole, status};
+pub use ledger::{Archive, Entry, Ledger, Phase, State, Status, Whole, Wish, status};
 pub use target::{Existing, Plan, check, set_sequence};
