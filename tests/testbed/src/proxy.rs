@@ -21,6 +21,8 @@ pub enum Network {
     Slow(Duration),
     /// Takes everything and passes nothing on; connections stay open.
     Silent,
+    /// Passes everything on but what a reader of a log confirms.
+    Unconfirmed,
     /// Refuses connections.
     Refuses,
 }
@@ -114,19 +116,25 @@ async fn carry(client: TcpStream, to: u16, network: watch::Receiver<Network>) {
     let (server_reads, server_writes) = server.into_split();
     let network = Arc::new(network);
     tokio::select! {
-        () = copy(client_reads, server_writes, &network) => {}
-        () = copy(server_reads, client_writes, &network) => {}
+        () = copy(client_reads, server_writes, &network, true) => {}
+        () = copy(server_reads, client_writes, &network, false) => {}
     }
 }
 
 /// Bytes of one direction, until one end is closed.
-async fn copy(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, network: &watch::Receiver<Network>) {
+async fn copy(
+    mut from: OwnedReadHalf,
+    mut to: OwnedWriteHalf,
+    network: &watch::Receiver<Network>,
+    to_server: bool,
+) {
     let mut network = network.clone();
     let mut bytes = vec![0; 64 << 10];
     while let Ok(count @ 1..) = from.read(&mut bytes).await {
         let now = *network.borrow_and_update();
         match now {
-            Network::Works | Network::Refuses => {}
+            Network::Unconfirmed if to_server && confirms(bytes.get(..count).unwrap_or_default()) => continue,
+            Network::Works | Network::Refuses | Network::Unconfirmed => {}
             Network::Slow(delay) => tokio::time::sleep(delay).await,
             Network::Silent => {
                 // What was swallowed is gone: a connection must not go on with a gap in it.
@@ -138,4 +146,10 @@ async fn copy(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, network: &watch::
             return;
         }
     }
+}
+
+/// Whether these bytes are status updates of a standby, one or more: a `CopyData` of 34 bytes that begin with `r`.
+/// See <https://www.postgresql.org/docs/current/protocol-replication.html>.
+fn confirms(bytes: &[u8]) -> bool {
+    bytes.chunks(39).all(|update| update.len() == 39 && update.starts_with(&[b'd', 0, 0, 0, 38, b'r']))
 }

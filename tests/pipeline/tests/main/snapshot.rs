@@ -10,6 +10,7 @@
 //! | no key, duplicates, partitions, values out of line | the tables of the load, in the first three |
 //! | a target with rows | `a_target_with_rows_…` |
 //! | a kill between copy and stream, a slot made anew | `a_slot_that_is_younger_…` |
+//! | what is confirmed at the hand-over does not reach the source | `confirmations_that_are_lost_…` |
 //! | the first thing after the copy is a change of the schema | `schema_copy::an_empty_target_…` |
 //! | a standby ends a read, or does not know what its primary runs | `standby::…` |
 //! | a table is copied again, added, altered, cancelled, killed while the stream goes on | `tables::…` |
@@ -20,7 +21,7 @@
 use std::time::Duration;
 
 use pipeline::{Ledgered, PATIENCE, Rig, seeds};
-use testbed::{Pgstream, Random};
+use testbed::{Network, Pgstream, Proxy, Random, eventually_within};
 
 use crate::faults::{dying, places};
 
@@ -84,6 +85,37 @@ async fn what_is_there_and_what_changes_meanwhile_comes_once() {
         assert_eq!(pair.target.value("target", waiting).await.unwrap(), "0");
         pair.drain(pgstream).await.unwrap();
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn confirmations_that_are_lost_at_the_hand_over_hold_nothing_up() {
+    let pair = filled(6).await;
+    let sql = "ALTER SYSTEM SET wal_sender_timeout = '4s'; SELECT pg_reload_conf()";
+    for statement in sql.split(';') {
+        pair.source.sql("postgres", statement).await.unwrap();
+    }
+    let proxy = Proxy::start(pair.source.port()).await.unwrap();
+    let config = pair.config_of(&proxy.before(&pair.source.url("source")), &pair.target.url("target"));
+    let confirmed = "SELECT confirmed_flush_lsn FROM pg_replication_slots";
+    let at_first = pair.source.value("source", confirmed).await.unwrap();
+    proxy.becomes(Network::Unconfirmed);
+    let load = pair.load(7);
+    let mut pgstream = Pgstream::run(&config).unwrap();
+    // Rows arrive all the same; the server, which hears nothing, ends the connection, and that is told.
+    pgstream.logs("starting again", Duration::from_secs(60)).await.unwrap();
+    assert!(load.stop().await.unwrap().committed > 50);
+    pair.settles(&mut pgstream).await.unwrap();
+    assert_eq!(pair.source.value("source", confirmed).await.unwrap(), at_first);
+    proxy.becomes(Network::Works);
+    let end = pair.source.value("source", "SELECT pg_current_wal_lsn()").await.unwrap();
+    let moved = format!("SELECT confirmed_flush_lsn >= '{end}' FROM pg_replication_slots");
+    eventually_within(PATIENCE, "the source hears of it", || async {
+        pair.source.value("source", &moved).await.is_ok_and(|moved| moved == "t")
+    })
+    .await
+    .unwrap();
+    pair.settles(&mut pgstream).await.unwrap();
+    pair.drain(pgstream).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
