@@ -9,6 +9,7 @@ mod modifier;
 mod progress;
 mod rows;
 mod schema;
+mod worker;
 
 use std::collections::HashSet;
 use std::sync::Arc;
