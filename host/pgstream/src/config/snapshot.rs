@@ -37,6 +37,7 @@ pub(super) fn read(section: &mut Section<'_>) -> (Snapshot, bool) {
                 ("refuse", Existing::Refuse),
                 ("truncate", Existing::Truncate),
                 ("append", Existing::Append),
+                ("upsert", Existing::Upsert),
             ];
             let existing = data.choice("existing_rows", &words).unwrap_or_default();
             (workers.min(limit), data.bytes("batch_bytes").unwrap_or(RANGE_BYTES), existing)

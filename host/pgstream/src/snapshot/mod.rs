@@ -10,6 +10,7 @@ mod progress;
 mod queue;
 mod rows;
 mod schema;
+mod worker;
 
 use std::collections::HashSet;
 use std::sync::Arc;

@@ -5,23 +5,16 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use bytes::{Bytes, BytesMut};
-use event::Batch;
-use listen::snapshot::{Moment, Reader, Rows, Table, Task, tasks};
+use listen::snapshot::{Moment, Table, tasks};
 use modify::Route;
-use sink::postgres::copy::{self, Copier, Entry, Existing, Ledger, Plan, Range, State};
-use tokio::sync::mpsc;
+use sink::postgres::copy::{self, Copier, Entry, Existing, Key, Ledger, Plan, Range, State};
 
-use super::modifier::Handle;
 use super::progress::{FIRST, PERIOD, Progress, Telling};
 use super::queue::Queue;
+use super::worker::Worker;
 use super::{Copy, failure};
+use crate::config::{Snapshot, What};
 use crate::failure::Error;
-
-/// How much is read before it is written.
-const PIECE: usize = 256 << 10;
-/// How many pieces a reader may be ahead of its writer.
-const AHEAD: usize = 4;
 
 /// How often somebody looks what people want.
 const LOOK: Duration = Duration::from_secs(1);
@@ -36,30 +29,33 @@ pub(super) struct Left {
 }
 
 /// What all readers of a round share.
-struct Round {
-    tables: Vec<Table>,
+pub(super) struct Round {
+    pub(super) tables: Vec<Table>,
     /// One a table.
-    ways: Vec<Way>,
-    queue: Queue,
-    progress: Arc<Progress>,
-    lsn: event::Lsn,
-    taken_at: i64,
+    pub(super) ways: Vec<Way>,
+    pub(super) queue: Queue,
+    pub(super) progress: Arc<Progress>,
+    pub(super) lsn: event::Lsn,
+    pub(super) taken_at: i64,
 }
 
 /// How a table goes, and how far it is.
-struct Way {
-    route: Route,
-    binary: bool,
+pub(super) struct Way {
+    pub(super) route: Route,
+    /// Each of its ranges.
+    pub(super) range: Range,
+    /// Whose place its rows take once they leave their table aside.
+    pub(super) key: Option<Key>,
     /// Ranges that are left.
-    left: AtomicU64,
+    pub(super) left: AtomicU64,
     /// See [`GOING`] and what follows.
-    fate: AtomicUsize,
-    reason: Mutex<Option<String>>,
+    pub(super) fate: AtomicUsize,
+    pub(super) reason: Mutex<Option<String>>,
 }
 
-const GOING: usize = 0;
-const STALE: usize = 1;
-const FAILED: usize = 2;
+pub(super) const GOING: usize = 0;
+pub(super) const STALE: usize = 1;
+pub(super) const FAILED: usize = 2;
 /// Nobody wants it as it is being copied.
 const UNWANTED: usize = 3;
 
@@ -88,8 +84,9 @@ pub(super) async fn round(
         keeps
     });
     let relations: Vec<_> = tables.iter().map(|table| Arc::clone(&table.relation)).collect();
-    let plans = copy::check(ledger.client(), &ready.target.postgres.url.user, &relations).await?;
-    refuse_rows(&tables, &plans, &entries, settings.existing)?;
+    let user = &ready.target.postgres.url.user;
+    let plans = copy::check(ledger.client(), user, &relations, settings.existing).await?;
+    let ours = ours(&tables, &plans, &entries, settings)?;
     // What the source dropped since the last round.
     for entry in entries.iter().filter(|entry| !complete(entry)) {
         if !moment.names.contains(&entry.table) && !moment.is_there(entry.oid).await? {
@@ -103,14 +100,14 @@ pub(super) async fn round(
     let progress = Arc::new(Progress::begin(total, settings.disable_progress));
     let mut copier = connect(copy, ledger).await?;
     let mut ways = Vec::new();
-    for (at, ((table, plan), route)) in tables.iter().zip(&plans).zip(routed).enumerate() {
+    for (at, ((table, plan), (route, ours))) in
+        tables.iter().zip(plans).zip(routed.into_iter().zip(ours)).enumerate()
+    {
         let ranges = tasks.iter().filter(|task| task.table == at).count() as u64;
-        let known = entry_of(table);
-        let ours = known
-            .map_or_else(|| !plan.has_rows || settings.existing == Existing::Truncate, |entry| entry.ours);
+        let relation = &table.relation;
         let entry = Entry {
-            oid: table.relation.oid,
-            table: table.relation.name.clone(),
+            oid: relation.oid,
+            table: relation.name.clone(),
             state: State::Waiting,
             horizon: moment.horizon.clone(),
             lsn: moment.lsn,
@@ -123,13 +120,24 @@ pub(super) async fn round(
         };
         ledger.plan(&entry, ranges).await?;
         fault::here!("copy-planned");
-        if ours && (plan.has_rows || known.is_some()) {
-            copier.empty(&table.relation.name).await?;
+        let mut into = relation.name.clone();
+        if !ours {
+            into = copier.make_aside(relation).await?;
+            fault::here!("aside-made");
+        } else if plan.has_rows || entry_of(table).is_some() {
+            copier.empty(&relation.name).await?;
             fault::here!("copy-emptied");
         }
-        let binary = route == Route::AsTheyAre && table.portable && plan.same_types;
+        let range = Range {
+            oid: relation.oid,
+            table: relation.name.clone(),
+            into,
+            columns: relation.columns.iter().map(|column| column.name.clone()).collect(),
+            binary: route == Route::AsTheyAre && table.portable && plan.same_types,
+        };
+        let key = plan.key.filter(|_| settings.existing == Existing::Upsert);
         let (left, fate) = (AtomicU64::new(ranges), AtomicUsize::new(GOING));
-        ways.push(Way { route, binary, left, fate, reason: Mutex::default() });
+        ways.push(Way { route, range, key, left, fate, reason: Mutex::default() });
     }
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let round = Arc::new(Round {
@@ -146,25 +154,48 @@ pub(super) async fn round(
     progress.line(None, if result.is_ok() { "rows copied" } else { "copy interrupted" });
     let left = settle(ledger, moment, &round, last).await;
     result?;
+    // Those of tables that could not be copied, or have to be again. After a stop a session may not have ended yet.
+    if !copy.stop.is_requested() {
+        ledger.drop_asides().await?;
+    }
     left
 }
 
-/// Rows that a target has already, and that nobody said anything about.
-fn refuse_rows(tables: &[Table], plans: &[Plan], entries: &[Entry], existing: Existing) -> Result<(), Error> {
-    let mut full = Vec::new();
-    for (table, plan) in tables.iter().zip(plans) {
-        let name = &table.relation.name;
-        match entries.iter().find(|entry| entry.oid == table.relation.oid) {
-            Some(entry) if entry.ours => {}
-            Some(entry) if entry.state == State::Copying || entry.rows > 0 => {
-                return Err(copy::Error::Unfinished { table: name.clone() }.into());
-            }
-            Some(_) => {}
-            None if plan.has_rows && existing == Existing::Refuse => full.push(name.clone()),
-            None => {}
+/// Whether a table that was not planned before has no rows on the target but those that we copy. One that is empty may get
+/// rows of others while it is copied, unless the copy has just made it: then it has no key yet either.
+fn becomes_ours(plan: &Plan, settings: &Snapshot) -> bool {
+    match settings.existing {
+        Existing::Refuse | Existing::Truncate => true,
+        Existing::Append | Existing::Upsert => {
+            settings.what == What::Full && !plan.has_rows && plan.key.is_none()
         }
     }
-    if full.is_empty() { Ok(()) } else { Err(copy::Error::NotEmpty { tables: full }.into()) }
+}
+
+/// Of which tables the target has no rows but ours. Others are refused where nobody said anything about such rows, or no
+/// key finds them.
+fn ours(
+    tables: &[Table],
+    plans: &[Plan],
+    entries: &[Entry],
+    settings: &Snapshot,
+) -> Result<Vec<bool>, Error> {
+    let (mut all, mut full, mut without_key) = (Vec::new(), Vec::new(), Vec::new());
+    for (table, plan) in tables.iter().zip(plans) {
+        let (oid, name) = (table.relation.oid, &table.relation.name);
+        let known = entries.iter().any(|entry| entry.oid == oid && entry.ours);
+        let ours = known || becomes_ours(plan, settings);
+        all.push(ours);
+        match settings.existing {
+            Existing::Refuse if plan.has_rows && !known => full.push(name.clone()),
+            Existing::Upsert if plan.key.is_none() && !ours => without_key.push(name.clone()),
+            Existing::Refuse | Existing::Truncate | Existing::Append | Existing::Upsert => {}
+        }
+    }
+    if !full.is_empty() {
+        return Err(copy::Error::NotEmpty { tables: full }.into());
+    }
+    if without_key.is_empty() { Ok(all) } else { Err(copy::Error::NoKey { tables: without_key }.into()) }
 }
 
 async fn connect(copy: &Copy<'_>, ledger: &Ledger) -> Result<Copier, Error> {
@@ -287,150 +318,4 @@ async fn settle(ledger: &Ledger, moment: &Moment, round: &Round, last: bool) -> 
         }
     }
     Ok(left)
-}
-
-/// A reader with its writer.
-struct Worker {
-    reader: Reader,
-    copier: Copier,
-    modifier: Handle,
-    round: Arc<Round>,
-}
-
-impl Worker {
-    async fn run(mut self, halt: tokio_util::sync::CancellationToken) -> Result<(), Error> {
-        let round = Arc::clone(&self.round);
-        loop {
-            let task = tokio::select! {
-                biased;
-                () = halt.cancelled() => return Ok(()),
-                task = round.queue.next() => task,
-            };
-            let Some(task) = task else { return Ok(()) };
-            let (Some(table), Some(way)) = (round.tables.get(task.table), round.ways.get(task.table)) else {
-                continue;
-            };
-            if way.fate.load(Ordering::Relaxed) != GOING {
-                continue;
-            }
-            round.progress.range_begins(task.table, &table.relation.name, table.bytes());
-            let copied = tokio::select! {
-                biased;
-                () = halt.cancelled() => return Ok(()),
-                copied = self.copy(table, way, &task) => copied,
-            };
-            match copied {
-                Ok(true) => {
-                    if way.left.fetch_sub(1, Ordering::Relaxed) == 1 {
-                        round.progress.table_ends(task.table, true);
-                        tracing::debug!(table = %table.relation.name, "table copied");
-                    }
-                }
-                Ok(false) => {
-                    way.fate.store(STALE, Ordering::Relaxed);
-                    round.progress.table_ends(task.table, false);
-                }
-                Err(error) if is_of_table(&error) => {
-                    tracing::error!(table = %table.relation.name, %error, "table left: the others go on");
-                    if let Ok(mut reason) = way.reason.lock() {
-                        reason.get_or_insert_with(|| error.to_string());
-                    }
-                    way.fate.store(FAILED, Ordering::Relaxed);
-                    round.progress.table_ends(task.table, false);
-                    self.copier.abandon().await?;
-                    self.reader.abandon().await?;
-                }
-                Err(error) => return Err(error),
-            }
-        }
-    }
-
-    /// Copies one range; false if its table is not what it was.
-    async fn copy(&mut self, table: &Table, way: &Way, task: &Task) -> Result<bool, Error> {
-        if self.reader.start(table, task, way.binary).await?.is_err() {
-            return Ok(false);
-        }
-        let range = Range {
-            oid: table.relation.oid,
-            table: table.relation.name.clone(),
-            columns: table.relation.columns.iter().map(|column| column.name.clone()).collect(),
-            binary: way.binary,
-        };
-        self.copier.begin(range).await?;
-        let (rows, bytes) = match way.route {
-            Route::Through => self.through(table, task).await?,
-            Route::AsTheyAre | Route::SchemaOnly | Route::Nowhere => self.as_they_are().await?,
-        };
-        self.reader.finish().await?;
-        self.copier.finish(rows, bytes).await?;
-        self.round.progress.range_ends(task.table, rows, bytes, task.bytes);
-        Ok(true)
-    }
-
-    /// Rows from server to server, without a look into them. One side is read while the other is written.
-    async fn as_they_are(&mut self) -> Result<(u64, u64), Error> {
-        let (reader, copier) = (&mut self.reader, &mut self.copier);
-        let (to, mut from) = mpsc::channel::<Bytes>(AHEAD);
-        let read = async move {
-            let mut bytes = 0;
-            loop {
-                let mut piece = BytesMut::with_capacity(PIECE + (PIECE >> 2));
-                let end = reader.read(&mut piece, PIECE).await?;
-                bytes += piece.len() as u64;
-                // Without a receiver the writer's error is what counts.
-                let _ = to.send(piece.freeze()).await;
-                if let Some(rows) = end {
-                    return Ok::<_, Error>((rows, bytes));
-                }
-            }
-        };
-        let write = async {
-            while let Some(piece) = from.recv().await {
-                copier.write(piece).await?;
-            }
-            Ok(())
-        };
-        let (read, ()) = tokio::try_join!(read, write)?;
-        Ok(read)
-    }
-
-    /// Rows through the chain.
-    async fn through(&mut self, table: &Table, task: &Task) -> Result<(u64, u64), Error> {
-        let mut rows = Rows::new(table, task, self.round.lsn, self.round.taken_at);
-        let (reader, copier, modifier) = (&mut self.reader, &mut self.copier, &self.modifier);
-        let (to, mut from) = mpsc::channel::<Batch>(AHEAD);
-        let read = async move {
-            let mut bytes = 0;
-            loop {
-                let before = rows.input().len();
-                let end = reader.read(rows.input(), PIECE).await?;
-                bytes += (rows.input().len() - before) as u64;
-                while let Some(batch) = rows.batch()? {
-                    let _ = to.send(modifier.apply(batch).await?).await;
-                }
-                if end.is_some() {
-                    return Ok::<_, Error>(bytes);
-                }
-            }
-        };
-        let write = async {
-            while let Some(batch) = from.recv().await {
-                copier.write_batch(&batch).await?;
-            }
-            Ok(())
-        };
-        let (bytes, ()) = tokio::try_join!(read, write)?;
-        Ok((self.copier.sent(), bytes))
-    }
-}
-
-/// Whether an error is of one table alone.
-fn is_of_table(error: &Error) -> bool {
-    use listen::snapshot::Error as Read;
-    matches!(
-        error,
-        Error::Snapshot(Read::Table { .. } | Read::Rows { .. })
-            | Error::Copy(copy::Error::Rows { .. } | copy::Error::Count { .. })
-            | Error::Modify(_)
-    )
 }

@@ -232,6 +232,7 @@ pub async fn destroy(url: &Url, slot: &str) -> Result<Destroyed, Error> {
     let row = forget(&client, PROGRESS, slot).await?;
     let table = had && !exists(&client, PROGRESS).await?;
     let mut copy = false;
+    copy::drop_asides(&client, slot).await?;
     for ledger in copy::LEDGER {
         copy |= forget(&client, ledger, slot).await?;
     }

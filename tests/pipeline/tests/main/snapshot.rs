@@ -8,7 +8,7 @@
 //! | a table is emptied, written anew or dropped before its turn | `what_happens_to_a_table_while_it_waits_is_seen` |
 //! | a column is added, renamed, dropped, retyped; a table renamed | `schema_copy::tables_that_are_altered_…` |
 //! | no key, duplicates, partitions, values out of line | the tables of the load, in the first three |
-//! | a target with rows | `a_target_with_rows_…` |
+//! | a target with rows | `a_target_with_rows_…`, `existing::…` |
 //! | a kill between copy and stream, a slot made anew | `a_slot_that_is_younger_…` |
 //! | what is confirmed at the hand-over does not reach the source | `confirmations_that_are_lost_…` |
 //! | the first thing after the copy is a change of the schema | `schema_copy::an_empty_target_…` |

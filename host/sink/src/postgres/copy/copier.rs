@@ -30,6 +30,8 @@ pub struct Range {
     pub oid: u32,
     /// The table.
     pub table: TableName,
+    /// Where its rows go: itself, or its table aside.
+    pub into: TableName,
     /// The columns, in the order of the values.
     pub columns: Vec<String>,
     /// In the binary form of COPY.
@@ -38,12 +40,12 @@ pub struct Range {
 
 /// A session that writes.
 pub struct Copier {
-    client: Client,
-    system_id: String,
-    slot: String,
-    epoch: i64,
+    pub(super) client: Client,
+    pub(super) system_id: String,
+    pub(super) slot: String,
+    pub(super) epoch: i64,
     /// Triggers and foreign keys are off.
-    replica: bool,
+    pub(super) replica: bool,
     open: Option<(Range, Pin<Box<CopyInSink<Bytes>>>)>,
     sent: u64,
 }
@@ -82,7 +84,7 @@ impl Copier {
         let columns: Vec<String> = range.columns.iter().map(|column| ident(column)).collect();
         let columns = if columns.is_empty() { String::new() } else { format!(" ({})", columns.join(", ")) };
         let format = if range.binary { " (FORMAT binary)" } else { "" };
-        let sql = format!("COPY {}{columns} FROM STDIN{format}", quoted(&range.table));
+        let sql = format!("COPY {}{columns} FROM STDIN{format}", quoted(&range.into));
         let begun = async {
             self.client.batch_execute("BEGIN").await?;
             self.client.copy_in::<_, Bytes>(&sql).await
@@ -134,10 +136,11 @@ impl Copier {
     /// # Errors
     /// A target that does not take it, another number of rows, another process that has taken over.
     pub async fn finish(&mut self, sent: u64, bytes: u64) -> Result<(), Error> {
+        // Where rows of others stay, it is done once it has the rows from its table aside.
         const MARK: &str = "UPDATE pgstream.snapshot_tables SET ranges_done = ranges_done + 1, rows = rows + $5, \
                 bytes = bytes + $6, \
-                state = CASE WHEN ranges_done + 1 = ranges THEN 'done' ELSE 'copying' END, \
-                ended_at = CASE WHEN ranges_done + 1 = ranges THEN now() END \
+                state = CASE WHEN ours AND ranges_done + 1 = ranges THEN 'done' ELSE 'copying' END, \
+                ended_at = CASE WHEN ours AND ranges_done + 1 = ranges THEN now() END \
             WHERE system_id = $1 AND slot = $2 AND oid = $3 AND epoch = $4 AND state IN ('waiting', 'copying')";
         let Some((range, mut sink)) = self.open.take() else { return Ok(()) };
         let fault = |error: tokio_postgres::Error| failed(&range.table, &error);
@@ -180,13 +183,14 @@ impl Copier {
     }
 }
 
-fn failed(table: &TableName, error: &tokio_postgres::Error) -> Error {
+pub(super) fn failed(table: &TableName, error: &tokio_postgres::Error) -> Error {
     let refuses = |code: &&SqlState| matches!(class_of(code), Class::Row | Class::Stop);
     let Some(code) = error.code().filter(refuses) else {
         return ::postgres::Error::statement("copy rows to the target", error).into();
     };
     let remedy = match code.code() {
-        "23505" => "the target has such rows already, or the rules make values of a key equal: see `allow_uniqueness_loss`".to_owned(),
+        "23505" => "the target has such rows already (`existing_rows: upsert` has copied rows take the place of those with the same key), or the rules make values of a key equal: see `allow_uniqueness_loss`".to_owned(),
+        "21000" => "several copied rows have the same key on the target: the rules make them equal (see `allow_uniqueness_loss`), or the type or collation of its columns does".to_owned(),
         "53100" => "the disk of the target is full: make room there, then run again".to_owned(),
         _ => format!("compare {} on both sides, or leave it out", quoted(table)),
     };

@@ -19,24 +19,24 @@ pub enum Error {
     #[diagnostic(
         code(sink::copy::not_empty),
         help(
-            "empty them or name others, or say what to do with them: source.postgres.snapshot.data.existing_rows: truncate (they go) or append (they stay beside the copied ones)"
+            "empty them or name others, or say what to do with them: source.postgres.snapshot.data.existing_rows: truncate (they go), append (they stay beside the copied ones) or upsert (they stay, but for those whose key a copied row has)"
         )
     )]
     NotEmpty {
         /// Which.
         tables: Vec<TableName>,
     },
-    /// A table whose copy did not end, and which had rows of its own.
-    #[error(
-        "{table}: an earlier copy of it did not end, and its rows cannot be told from those that were there before"
-    )]
+    /// Tables whose copied rows cannot be told to be the same as those that are there.
+    #[error("no key finds the rows of these tables on the target: {}", listed(tables))]
     #[diagnostic(
-        code(sink::copy::unfinished),
-        help("empty it on the target (TRUNCATE {}), then run again", ::postgres::table(table))
+        code(sink::copy::no_key),
+        help(
+            "existing_rows: upsert needs the source's primary key or replica identity index, and on the target a primary key or a unique index over the same columns, all NOT NULL, neither partial nor deferrable: make one, name other tables, or choose append or truncate"
+        )
     )]
-    Unfinished {
-        /// The table.
-        table: TableName,
+    NoKey {
+        /// Which.
+        tables: Vec<TableName>,
     },
     /// The target did not take the rows.
     #[error("{table}: the target does not take the rows: {reason}")]
@@ -103,7 +103,7 @@ impl Error {
         match self {
             Self::Target(error) => error.is_transient(),
             Self::NotEmpty { .. }
-            | Self::Unfinished { .. }
+            | Self::NoKey { .. }
             | Self::Rows { .. }
             | Self::Count { .. }
             | Self::Busy { .. }

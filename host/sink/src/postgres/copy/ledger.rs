@@ -6,7 +6,7 @@
 use ::postgres::{Client, Url, connect};
 use event::{Horizon, Lsn, TableName};
 
-use super::Error;
+use super::{Error, aside};
 use crate::postgres::progress::{self, APPLICATION};
 
 pub(super) const SNAPSHOTS: &str = "pgstream.snapshots";
@@ -202,10 +202,21 @@ impl Ledger {
         if !lock.map_err(Error::statement("lock the ledger of snapshots"))?.get::<_, bool>(0) {
             return Err(Error::Busy { slot: slot.to_owned() });
         }
+        let ledger = Self { client, system_id: system_id.to_owned(), slot: slot.to_owned(), epoch: 0 };
+        // Of a copy that did not end, whatever became of its tables or of the ledger since.
+        ledger.drop_asides().await?;
         const EPOCH: &str = "SELECT coalesce(max(epoch), 0) + 1 FROM pgstream.snapshot_tables WHERE system_id = $1 AND slot = $2";
-        let epoch = client.query_one(EPOCH, &[&system_id, &slot]).await;
+        let epoch = ledger.client.query_one(EPOCH, &[&system_id, &slot]).await;
         let epoch = epoch.map_err(Error::statement("read the ledger of snapshots"))?.get(0);
-        Ok(Self { client, system_id: system_id.to_owned(), slot: slot.to_owned(), epoch })
+        Ok(Self { epoch, ..ledger })
+    }
+
+    /// Drops the tables aside that are left: what was not taken over is copied again.
+    ///
+    /// # Errors
+    /// A target that does not answer.
+    pub async fn drop_asides(&self) -> Result<(), Error> {
+        Ok(aside::drop_all(&self.client, &self.system_id, &self.slot).await?)
     }
 
     /// Whether no stream of the slot has written to the target.
@@ -388,7 +399,7 @@ pub(super) fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-fn unsigned(number: i64) -> u64 {
+pub(super) fn unsigned(number: i64) -> u64 {
     u64::try_from(number).unwrap_or_default()
 }
 

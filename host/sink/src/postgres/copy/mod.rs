@@ -3,12 +3,15 @@
 //! The [`Ledger`] says which tables there are, how far each is, and as of which moment; [`Copier`]s write at the same
 //! time, each a range. What was committed is in the target and in the ledger, what was not is in neither.
 
+pub(super) mod aside;
 pub(super) mod asked;
 mod copier;
 mod error;
 mod ledger;
 pub(super) mod target;
 
+pub use aside::Key;
+pub(super) use aside::drop_asides;
 pub use asked::{Asked, Wanted, ask, give_up, look, made, missing, pause, states, tables};
 pub use copier::{Copier, Range};
 pub use error::Error;

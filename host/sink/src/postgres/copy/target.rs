@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ::postgres::{Client, literal, table as quoted};
 use event::{Relation, TableName};
 
-use super::Error;
+use super::{Error, Key};
 use crate::postgres::Problem;
 use crate::postgres::catalog::{self, Queries, Target};
 
@@ -19,6 +19,8 @@ pub enum Existing {
     Truncate,
     /// They stay beside the copied ones.
     Append,
+    /// They stay, unless a copied row has the same key.
+    Upsert,
 }
 
 /// How a table goes into the target.
@@ -28,13 +30,30 @@ pub struct Plan {
     pub same_types: bool,
     /// It has rows.
     pub has_rows: bool,
+    /// What tells that a copied row is one that is there.
+    pub key: Option<Key>,
+}
+
+impl Existing {
+    /// The rights that a copy needs on a table: it is looked into, too.
+    fn rights(self) -> &'static [&'static str] {
+        match self {
+            Self::Refuse | Self::Truncate | Self::Append => &["SELECT", "INSERT"],
+            Self::Upsert => &["SELECT", "INSERT", "UPDATE"],
+        }
+    }
 }
 
 /// Looks at the tables of the target, in the order of `relations`.
 ///
 /// # Errors
 /// A target that does not answer, and all that it lacks.
-pub async fn check(client: &Client, user: &str, relations: &[Arc<Relation>]) -> Result<Vec<Plan>, Error> {
+pub async fn check(
+    client: &Client,
+    user: &str,
+    relations: &[Arc<Relation>],
+    existing: Existing,
+) -> Result<Vec<Plan>, Error> {
     let queries = Queries::prepare(client).await?;
     let names: Vec<TableName> = relations.iter().map(|relation| relation.name.clone()).collect();
     let targets = catalog::read(client, &queries, &names).await?;
@@ -44,21 +63,26 @@ pub async fn check(client: &Client, user: &str, relations: &[Arc<Relation>]) -> 
             problems.push(Problem::Table { table: relation.name.clone() });
             continue;
         };
-        problems.extend(missing(relation, target, user));
+        problems.extend(missing(relation, target, user, existing));
+        if !problems.is_empty() {
+            continue;
+        }
         plans.push(Plan {
             same_types: same_types(relation, target),
             has_rows: has_rows(client, &relation.name).await?,
+            key: Key::of(relation, target),
         });
     }
     if problems.is_empty() { Ok(plans) } else { Err(super::super::Error::Target { problems }.into()) }
 }
 
-fn missing(relation: &Relation, target: &Target, user: &str) -> Vec<Problem> {
+fn missing(relation: &Relation, target: &Target, user: &str, existing: Existing) -> Vec<Problem> {
     let mut problems: Vec<Problem> =
         relation.columns.iter().filter_map(|column| target.problem(column)).collect();
-    if target.lacking.iter().any(|right| right == "INSERT") {
-        let (table, role) = (target.name.clone(), user.to_owned());
-        problems.push(Problem::Rights { table, rights: "INSERT".to_owned(), role });
+    let lacking = existing.rights().iter().filter(|right| target.lacking.iter().any(|it| it == *right));
+    let rights = lacking.copied().collect::<Vec<_>>().join(", ");
+    if !rights.is_empty() {
+        problems.push(Problem::Rights { table: target.name.clone(), rights, role: user.to_owned() });
     }
     problems
 }
@@ -84,13 +108,16 @@ pub(super) async fn has_rows(client: &Client, table: &TableName) -> Result<bool,
     Ok(row.map_err(Error::statement("look for rows in a table of the target"))?.get(0))
 }
 
-async fn only(client: &Client, table: &TableName) -> Result<String, ::postgres::Error> {
+pub(super) async fn only(client: &Client, table: &TableName) -> Result<String, ::postgres::Error> {
     let only = if is_partitioned(client, table).await? { "" } else { "ONLY " };
     Ok(format!("{only}{}", quoted(table)))
 }
 
 /// Whether rows of other tables go, or change, with those of this one.
-async fn takes_others_along(client: &Client, table: &TableName) -> Result<bool, ::postgres::Error> {
+pub(super) async fn takes_others_along(
+    client: &Client,
+    table: &TableName,
+) -> Result<bool, ::postgres::Error> {
     let sql = format!(
         "SELECT EXISTS (SELECT FROM pg_constraint WHERE confrelid = {}::regclass AND contype = 'f' \
                         AND confdeltype IN ('c', 'n', 'd') AND conrelid <> confrelid)",
