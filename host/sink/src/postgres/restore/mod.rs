@@ -5,9 +5,10 @@
 
 mod choose;
 mod error;
+mod queue;
 mod run;
 
-use std::collections::{BTreeSet, HashSet, VecDeque};
+use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
@@ -18,6 +19,7 @@ use event::TableName;
 pub use choose::{CATEGORIES, Policy};
 pub use error::Error;
 
+use self::queue::Queue;
 use self::run::{Made, Names, Session};
 use crate::postgres::progress::APPLICATION;
 
@@ -221,8 +223,8 @@ impl Restore {
         (done, all): (usize, usize),
         progress: &Arc<Progress>,
     ) -> Result<Report, Error> {
-        let queue: VecDeque<Entry> = entries.iter().map(|entry| (*entry).clone()).collect();
-        let workers = workers.min(queue.len());
+        let queue = Queue::new(entries.iter().map(|entry| (*entry).clone()).collect());
+        let workers = workers.min(entries.len());
         let shared = Arc::new((Mutex::new(queue), Mutex::new(Report::default())));
         let mut sessions = tokio::task::JoinSet::new();
         for _ in 0..workers {
@@ -232,8 +234,12 @@ impl Restore {
             sessions.spawn(async move {
                 let names = Names::read(&client).await?;
                 let mut session = Session::new(&client, &names, no_owner);
-                while let Some(entry) = next(&shared.0) {
+                let next = || shared.0.lock().map_or(None, |mut queue| queue.next());
+                while let Some(entry) = next() {
                     let made = session.make_alone(&entry).await?;
+                    if let Ok(mut queue) = shared.0.lock() {
+                        queue.done(&entry);
+                    }
                     let Ok(mut report) = shared.1.lock() else { break };
                     report.count(made);
                     progress(done + report.done(), all);
@@ -267,10 +273,6 @@ impl Restore {
         std::fs::write(path, text)
             .map_err(|error| Error::File { path: path.display().to_string(), reason: error.to_string() })
     }
-}
-
-fn next(queue: &Mutex<VecDeque<Entry>>) -> Option<Entry> {
-    queue.lock().map_or(None, |mut queue| queue.pop_front())
 }
 
 /// The filling of a materialized view: a dump of the schema alone has none.
