@@ -6,11 +6,18 @@ COMMENT ON DOMAIN pgstream.xid IS 'An identifier of 20 characters that sorts by 
 
 CREATE SEQUENCE pgstream.xid_serial MINVALUE 0 MAXVALUE 16777215 CYCLE CACHE 32;
 
+-- Of the cluster; a copy of its files has it too. Immutable, so that a session reads it once.
+CREATE FUNCTION pgstream.cluster() RETURNS bigint
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN (SELECT system_identifier FROM pg_control_system()) & 16777215;
+END $$;
+
 CREATE FUNCTION pgstream.xid() RETURNS pgstream.xid
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     digits constant text := '0123456789abcdefghijklmnopqrstuv';
-    cluster constant bigint := (SELECT system_identifier FROM pg_control_system()) & 16777215;
+    cluster constant bigint := pgstream.cluster();
     halves constant bigint[] := ARRAY[
         ((extract(epoch FROM clock_timestamp())::bigint & 4294967295) << 18) | (cluster >> 6),
         ((cluster & 63) << 44) | ((pg_backend_pid() & 65535)::bigint << 28) | (nextval('pgstream.xid_serial') << 4)
@@ -38,4 +45,4 @@ COMMENT ON TABLE pgstream.table_ids IS
     'The lasting identifier of each table. That of a column is the table''s, a hyphen and the number of the attribute.';
 
 REVOKE ALL ON pgstream.table_ids, pgstream.xid_serial FROM PUBLIC;
-REVOKE ALL ON FUNCTION pgstream.xid() FROM PUBLIC;
+REVOKE ALL ON FUNCTION pgstream.xid(), pgstream.cluster() FROM PUBLIC;

@@ -69,6 +69,20 @@ BEGIN
     );
 END $$;
 
+-- The name of a tablespace. A function, since few tables have one: a join is prepared for each.
+CREATE FUNCTION pgstream.tablespace_name(of oid) RETURNS name
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    RETURN (SELECT s.spcname FROM pg_tablespace AS s WHERE s.oid = of);
+END $$;
+
+-- The name of an access method, likewise.
+CREATE FUNCTION pgstream.access_method_name(of oid) RETURNS name
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    RETURN (SELECT a.amname FROM pg_am AS a WHERE a.oid = of);
+END $$;
+
 -- The sequence of an identity column.
 CREATE FUNCTION pgstream.identity_sequence(relation oid, number integer, type oid) RETURNS jsonb
 LANGUAGE plpgsql STABLE AS $$
@@ -99,7 +113,9 @@ BEGIN
     );
 END $$;
 
--- Tables and partitioned tables, one by one: what a table does not have takes no query, and most have little.
+-- Tables and partitioned tables, one by one: what a table does not have takes no query, and most have little. Columns, indexes and
+-- constraints are put together as text, from which concat leaves out what is NULL: as jsonb every part would be taken apart and put
+-- together again at each level above it.
 CREATE FUNCTION pgstream.describe_tables(tables oid[])
 RETURNS TABLE (oid oid, schema_name text, kind text, name text, document jsonb)
 LANGUAGE plpgsql STABLE AS $$
@@ -108,16 +124,20 @@ DECLARE
     relation oid;
     c record;
     comments jsonb;
-    columns jsonb;
-    indexes jsonb;
-    primary_key jsonb;
+    columns text;
+    -- Of all columns by number, quoted.
+    names text[];
+    indexes text;
+    primary_key json;
     -- Attribute numbers: of the primary key, of the replica identity, and of columns that have a unique index alone.
     of_primary int2[];
     of_key int2[];
     alone_unique int2[];
-    constraints jsonb;
-    foreign_keys jsonb;
+    constraints text;
+    foreign_keys text;
+    -- By attribute number, and by the oid of the index.
     not_nulls jsonb;
+    of_index jsonb;
     parents jsonb;
     triggers jsonb;
     switched jsonb;
@@ -127,8 +147,10 @@ DECLARE
 BEGIN
     -- Not FOR over the query: in a long transaction a cursor's end looks at every lock.
     FOREACH relation IN ARRAY tables LOOP
-        SELECT c.*, n.nspname, ids.id::text AS pgstream_id, nullif(am.amname, 'heap') AS access_method,
-            CASE WHEN c.reltablespace <> 0 THEN (SELECT s.spcname FROM pg_tablespace AS s WHERE s.oid = c.reltablespace) END AS tablespace,
+        SELECT c.*, n.nspname, ids.id::text AS pgstream_id,
+            -- 2 is heap, everywhere.
+            CASE WHEN c.relam NOT IN (0, 2) THEN pgstream.access_method_name(c.relam) END AS access_method,
+            CASE WHEN c.reltablespace <> 0 THEN pgstream.tablespace_name(c.reltablespace) END AS tablespace,
             CASE WHEN c.reltoastrelid <> 0 THEN (SELECT t.reloptions FROM pg_class AS t WHERE t.oid = c.reltoastrelid) END AS toast_options,
             EXISTS (SELECT FROM pg_inherits AS h WHERE h.inhrelid = c.oid) AS has_parents,
             EXISTS (SELECT FROM pg_policy AS p WHERE p.polrelid = c.oid) AS has_policies,
@@ -137,7 +159,6 @@ BEGIN
         INTO c
         FROM pg_class AS c
         JOIN pg_namespace AS n ON n.oid = c.relnamespace
-        LEFT JOIN pg_am AS am ON am.oid = c.relam
         LEFT JOIN pgstream.table_ids AS ids ON ids.oid = c.oid::bigint
         WHERE c.oid = relation AND c.relkind IN ('r', 'p') AND c.relpersistence <> 't';
         CONTINUE WHEN NOT FOUND;
@@ -146,66 +167,36 @@ BEGIN
             SELECT jsonb_object_agg(d.objsubid, d.description) INTO comments
             FROM pg_description AS d WHERE d.classoid = 'pg_class'::regclass AND d.objoid = c.oid;
         END IF;
-        IF c.relhasindex THEN
-            SELECT
-                jsonb_agg(
-                    jsonb_build_object(
-                        'name', x.relname,
-                        'columns', (SELECT jsonb_agg(pg_get_indexdef(x.oid, at, true) ORDER BY at) FROM generate_series(1, i.indnkeyatts) AS at),
-                        'unique', i.indisunique,
-                        'definition', pg_get_indexdef(x.oid)
-                    ) || jsonb_strip_nulls(jsonb_build_object(
-                        'oid', x.oid::text,
-                        'constraint', k.oid::text,
-                        'valid', CASE WHEN NOT i.indisvalid THEN false END,
-                        'replica_identity', CASE WHEN i.indisreplident THEN true END,
-                        'clustered', CASE WHEN i.indisclustered THEN true END,
-                        'options', to_jsonb(x.reloptions),
-                        'statistics', pgstream.index_statistics(x.oid, i.indexprs IS NOT NULL),
-                        'parent', pgstream.index_parent(x.oid, x.relispartition),
-                        'tablespace', s.spcname,
-                        'comment', d.description
-                    ))
-                    ORDER BY x.relname
-                ),
-                (array_agg((i.indkey::int2[])[0:i.indnkeyatts - 1]::text) FILTER (WHERE i.indisprimary))[1]::int2[],
-                (array_agg((i.indkey::int2[])[0:i.indnkeyatts - 1]::text) FILTER (WHERE
-                    (c.relreplident = 'd' AND i.indisprimary AND i.indimmediate) OR (c.relreplident = 'i' AND i.indisreplident)))[1]::int2[],
-                array_agg(i.indkey[0]) FILTER (WHERE i.indisunique AND i.indisvalid AND i.indpred IS NULL AND i.indnkeyatts = 1)
-            INTO indexes, of_primary, of_key, alone_unique
-            FROM pg_index AS i
-            JOIN pg_class AS x ON x.oid = i.indexrelid
-            LEFT JOIN pg_constraint AS k ON k.conindid = x.oid AND k.conrelid = i.indrelid AND k.contype IN ('p', 'u', 'x')
-            LEFT JOIN pg_tablespace AS s ON s.oid = x.reltablespace
-            LEFT JOIN pg_description AS d ON d.classoid = 'pg_class'::regclass AND d.objoid = x.oid AND d.objsubid = 0
-            WHERE i.indrelid = c.oid AND i.indislive;
-        END IF;
         SELECT
-            jsonb_agg(k.document ORDER BY k.conname) FILTER (WHERE k.contype NOT IN ('f', 'n')),
-            jsonb_agg(k.document - 'type' ORDER BY k.conname) FILTER (WHERE k.contype = 'f'),
+            string_agg(k.document, ',' ORDER BY k.conname) FILTER (WHERE k.contype NOT IN ('f', 'n')),
+            string_agg(k.document, ',' ORDER BY k.conname) FILTER (WHERE k.contype = 'f'),
             -- Since Postgres 18 it is a constraint with a name; before, there is none of this type.
-            jsonb_object_agg(k.conkey[1], k.document) FILTER (WHERE k.contype = 'n')
-        INTO constraints, foreign_keys, not_nulls
+            jsonb_object_agg(k.conkey[1], k.document::jsonb) FILTER (WHERE k.contype = 'n'),
+            jsonb_object_agg(k.conindid, k.oid::text) FILTER (WHERE k.contype IN ('p', 'u', 'x'))
+        INTO constraints, foreign_keys, not_nulls, of_index
         FROM (
-            SELECT k.conname, k.contype, k.conkey,
-                CASE k.contype WHEN 'n' THEN jsonb_build_object('name', k.conname) || jsonb_strip_nulls(jsonb_build_object(
-                    'valid', CASE WHEN NOT k.convalidated THEN false END,
-                    'no_inherit', CASE WHEN k.connoinherit THEN true END,
-                    'inherited', CASE WHEN k.coninhcount > 0 AND NOT k.conislocal THEN true END,
-                    'comment', d.description))
-                ELSE jsonb_build_object(
-                    'name', k.conname,
-                    'type', CASE k.contype WHEN 'p' THEN 'PRIMARY KEY' WHEN 'u' THEN 'UNIQUE' WHEN 'c' THEN 'CHECK' WHEN 'x' THEN 'EXCLUDE' END,
-                    'definition', pg_get_constraintdef(k.oid)
-                ) || jsonb_strip_nulls(jsonb_build_object(
-                    'oid', k.oid::text,
-                    'valid', CASE WHEN NOT k.convalidated THEN false END,
+            SELECT k.oid, k.conname, k.contype, k.conkey, k.conindid,
+                CASE k.contype WHEN 'n' THEN concat(
+                    '{"name":', to_json(k.conname),
+                    CASE WHEN NOT k.convalidated THEN ',"valid":false' END,
+                    CASE WHEN k.connoinherit THEN ',"no_inherit":true' END,
+                    CASE WHEN k.coninhcount > 0 AND NOT k.conislocal THEN ',"inherited":true' END,
+                    ',"comment":' || to_json(d.description)::text,
+                    '}')
+                ELSE concat(
+                    '{"name":', to_json(k.conname),
+                    CASE k.contype WHEN 'p' THEN ',"type":"PRIMARY KEY"' WHEN 'u' THEN ',"type":"UNIQUE"' WHEN 'c' THEN ',"type":"CHECK"'
+                        WHEN 'x' THEN ',"type":"EXCLUDE"' END,
+                    ',"definition":', to_json(pg_get_constraintdef(k.oid)),
+                    ',"oid":"', k.oid, '"',
+                    CASE WHEN NOT k.convalidated THEN ',"valid":false' END,
                     -- Nothing can follow it.
-                    'enforced', CASE WHEN NOT k.convalidated AND pg_get_constraintdef(k.oid) LIKE '% NOT ENFORCED' THEN false END,
-                    'inherited', CASE WHEN (k.coninhcount > 0 AND NOT k.conislocal) OR k.conparentid <> 0 THEN true END,
-                    'references', nullif(k.confrelid, 0)::text,
-                    'comment', d.description
-                )) END AS document
+                    CASE WHEN NOT k.convalidated AND pg_get_constraintdef(k.oid) LIKE '% NOT ENFORCED' THEN ',"enforced":false' END,
+                    CASE WHEN (k.coninhcount > 0 AND NOT k.conislocal) OR k.conparentid <> 0 THEN ',"inherited":true' END,
+                    CASE WHEN k.confrelid <> 0 THEN ',"references":"' || k.confrelid || '"' END,
+                    ',"comment":' || to_json(d.description)::text,
+                    '}')
+                END AS document
             FROM pg_constraint AS k
             LEFT JOIN pg_description AS d ON d.classoid = 'pg_constraint'::regclass AND d.objoid = k.oid AND d.objsubid = 0
             -- The rest are triggers.
@@ -214,47 +205,78 @@ BEGIN
               AND (k.conparentid = 0 OR k.contype <> 'f'
                    OR NOT EXISTS (SELECT FROM pg_constraint AS p WHERE p.oid = k.conparentid AND p.confrelid <> k.confrelid))
         ) AS k;
+        IF c.relhasindex THEN
+            -- What pg_get_indexdef would look up for each column of each index.
+            names := ARRAY(SELECT quote_ident(a.attname) FROM pg_attribute AS a WHERE a.attrelid = c.oid AND a.attnum > 0 ORDER BY a.attnum);
+            SELECT
+                string_agg(
+                    concat(
+                        '{"name":', to_json(x.relname),
+                        ',"columns":', to_json(ARRAY(
+                            SELECT coalesce(names[k.key], pg_get_indexdef(x.oid, k.at::integer, true))
+                            FROM unnest(i.indkey::int2[]) WITH ORDINALITY AS k (key, at) WHERE k.at <= i.indnkeyatts)),
+                        ',"unique":', to_json(i.indisunique),
+                        ',"definition":', to_json(pg_get_indexdef(x.oid)),
+                        ',"oid":"', x.oid, '"',
+                        ',"constraint":' || (of_index->x.oid::text)::text,
+                        CASE WHEN NOT i.indisvalid THEN ',"valid":false' END,
+                        CASE WHEN i.indisreplident THEN ',"replica_identity":true' END,
+                        CASE WHEN i.indisclustered THEN ',"clustered":true' END,
+                        ',"options":' || to_json(x.reloptions)::text,
+                        ',"statistics":' || pgstream.index_statistics(x.oid, i.indexprs IS NOT NULL)::text,
+                        ',"parent":' || pgstream.index_parent(x.oid, x.relispartition)::text,
+                        CASE WHEN x.reltablespace <> 0 THEN ',"tablespace":' || to_json(pgstream.tablespace_name(x.reltablespace))::text END,
+                        ',"comment":' || to_json(d.description)::text,
+                        '}'
+                    ),
+                    ',' ORDER BY x.relname
+                ),
+                (array_agg((i.indkey::int2[])[0:i.indnkeyatts - 1]::text) FILTER (WHERE i.indisprimary))[1]::int2[],
+                (array_agg((i.indkey::int2[])[0:i.indnkeyatts - 1]::text) FILTER (WHERE
+                    (c.relreplident = 'd' AND i.indisprimary AND i.indimmediate) OR (c.relreplident = 'i' AND i.indisreplident)))[1]::int2[],
+                array_agg(i.indkey[0]) FILTER (WHERE i.indisunique AND i.indisvalid AND i.indpred IS NULL AND i.indnkeyatts = 1)
+            INTO indexes, of_primary, of_key, alone_unique
+            FROM pg_index AS i
+            JOIN pg_class AS x ON x.oid = i.indexrelid
+            LEFT JOIN pg_description AS d ON d.classoid = 'pg_class'::regclass AND d.objoid = x.oid AND d.objsubid = 0
+            WHERE i.indrelid = c.oid AND i.indislive;
+        END IF;
         SELECT
-            jsonb_agg(
-                jsonb_build_object(
-                    'pgstream_id', c.pgstream_id || '-' || a.attnum,
-                    'attnum', a.attnum,
-                    'name', a.attname,
-                    'type', format_type(a.atttypid, a.atttypmod),
-                    'type_oid', a.atttypid::text,
-                    'default', pg_get_expr(d.adbin, d.adrelid),
-                    'nullable', NOT a.attnotnull,
-                    'unique', coalesce(a.attnum = ANY (alone_unique), false),
-                    'generated', a.attgenerated <> '',
-                    'generated_kind', a.attgenerated,
-                    'identity', a.attidentity,
-                    'metadata', comments->>a.attnum::text
-                ) || CASE
-                    -- Few columns have any of the rest.
-                    WHEN a.atttypmod = -1 AND NOT a.atthasdef AND a.attcollation = t.typcollation AND a.attstorage = t.typstorage
-                        AND a.attcompression = '' AND coalesce(a.attstattarget, -1) = -1 AND a.attoptions IS NULL AND a.attacl IS NULL
-                        AND a.attinhcount = 0 AND a.attidentity = '' AND c.relreplident <> 'f' AND t.typstorage IN ('p', 'x')
-                        AND (a.attnum = ANY (of_key)) IS NOT TRUE AND (not_nulls IS NULL OR NOT a.attnotnull)
-                    THEN '{}'
-                    ELSE jsonb_strip_nulls(jsonb_build_object(
-                        'type_modifier', nullif(a.atttypmod, -1),
-                        'default_oid', d.oid::text,
-                        'key', CASE WHEN c.relreplident = 'f' OR a.attnum = ANY (of_key) THEN true END,
-                        'collation', CASE WHEN a.attcollation <> t.typcollation THEN pgstream.collation_name(a.attcollation) END,
-                        'storage', CASE WHEN a.attstorage <> t.typstorage THEN a.attstorage END,
-                        'type_storage', CASE WHEN t.typstorage NOT IN ('p', 'x') THEN t.typstorage END,
-                        'not_null', CASE WHEN a.attnotnull THEN not_nulls->a.attnum::text END,
-                        'compression', nullif(a.attcompression, ''),
-                        'statistics', nullif(a.attstattarget, -1),
-                        'options', to_jsonb(a.attoptions),
-                        'acl', to_jsonb(a.attacl::text[]),
-                        'inherited', CASE WHEN a.attinhcount > 0 AND NOT a.attislocal THEN true END,
-                        'identity_sequence', CASE WHEN a.attidentity <> '' THEN pgstream.identity_sequence(c.oid, a.attnum, a.atttypid) END
-                    ))
-                END
-                ORDER BY a.attnum
+            string_agg(
+                concat(
+                    '{"pgstream_id":', coalesce(to_json(c.pgstream_id || '-' || a.attnum)::text, 'null'),
+                    ',"attnum":', a.attnum,
+                    ',"name":', to_json(a.attname),
+                    ',"type":', to_json(format_type(a.atttypid, a.atttypmod)),
+                    ',"type_oid":"', a.atttypid,
+                    -- A default names no column: printed without its table, which need not be opened for it.
+                    '","default":',
+                    coalesce(to_json(pg_get_expr(d.adbin, CASE WHEN a.attgenerated <> '' THEN d.adrelid ELSE 0 END))::text, 'null'),
+                    ',"nullable":', to_json(NOT a.attnotnull),
+                    ',"unique":', to_json(coalesce(a.attnum = ANY (alone_unique), false)),
+                    ',"generated":', to_json(a.attgenerated <> ''),
+                    ',"generated_kind":"', a.attgenerated,
+                    '","identity":"', a.attidentity,
+                    '","metadata":', coalesce(to_json(comments->>a.attnum::text)::text, 'null'),
+                    CASE WHEN a.atttypmod <> -1 THEN ',"type_modifier":' || a.atttypmod END,
+                    ',"default_oid":"' || d.oid || '"',
+                    CASE WHEN c.relreplident = 'f' OR a.attnum = ANY (of_key) THEN ',"key":true' END,
+                    CASE WHEN a.attcollation <> t.typcollation THEN ',"collation":' || to_json(pgstream.collation_name(a.attcollation))::text END,
+                    CASE WHEN a.attstorage <> t.typstorage THEN ',"storage":"' || a.attstorage::text || '"' END,
+                    CASE WHEN t.typstorage NOT IN ('p', 'x') THEN ',"type_storage":"' || t.typstorage::text || '"' END,
+                    CASE WHEN a.attnotnull THEN ',"not_null":' || (not_nulls->a.attnum::text)::text END,
+                    CASE WHEN a.attcompression <> '' THEN ',"compression":"' || a.attcompression::text || '"' END,
+                    CASE WHEN a.attstattarget <> -1 THEN ',"statistics":' || a.attstattarget END,
+                    ',"options":' || to_json(a.attoptions)::text,
+                    ',"acl":' || to_json(a.attacl::text[])::text,
+                    CASE WHEN a.attinhcount > 0 AND NOT a.attislocal THEN ',"inherited":true' END,
+                    CASE WHEN a.attidentity <> '' THEN
+                        ',"identity_sequence":' || jsonb_strip_nulls(pgstream.identity_sequence(c.oid, a.attnum, a.atttypid))::text END,
+                    '}'
+                ),
+                ',' ORDER BY a.attnum
             ),
-            jsonb_agg(a.attname ORDER BY array_position(of_primary, a.attnum)) FILTER (WHERE a.attnum = ANY (of_primary))
+            json_agg(a.attname ORDER BY array_position(of_primary, a.attnum)) FILTER (WHERE a.attnum = ANY (of_primary))
         INTO columns, primary_key
         FROM pg_attribute AS a
         JOIN pg_type AS t ON t.oid = a.atttypid
@@ -308,39 +330,39 @@ BEGIN
         schema_name := c.nspname;
         kind := 'table';
         name := c.relname;
-        document := jsonb_build_object(
-            'oid', c.oid::text,
-            'pgstream_id', c.pgstream_id,
-            'schema', c.nspname,
-            'name', c.relname,
-            'columns', columns,
-            'primary_key_columns', coalesce(primary_key, '[]'),
-            'indexes', coalesce(indexes, '[]'),
-            'constraints', constraints,
-            'foreign_keys', foreign_keys
-        ) || jsonb_strip_nulls(jsonb_build_object(
-            'owner', pg_get_userbyid(c.relowner),
-            'acl', to_jsonb(c.relacl::text[]),
-            'comment', comments->>'0',
-            'unlogged', CASE c.relpersistence WHEN 'u' THEN true END,
-            'options', to_jsonb(c.reloptions),
-            'toast_options', to_jsonb(c.toast_options),
-            'access_method', c.access_method,
-            'tablespace', c.tablespace,
-            'of_type', CASE WHEN c.reloftype <> 0 THEN format_type(c.reloftype, NULL) END,
-            'replica_identity', nullif(c.relreplident, 'd'),
-            'row_security', CASE WHEN c.relrowsecurity THEN true END,
-            'force_row_security', CASE WHEN c.relforcerowsecurity THEN true END,
-            'partition_by', CASE c.relkind WHEN 'p' THEN pg_get_partkeydef(c.oid) END,
-            'partition_of', CASE WHEN c.relispartition THEN parents->0 END,
-            'partition_bound', pg_get_expr(c.relpartbound, c.oid),
-            'inherits', CASE WHEN NOT c.relispartition THEN parents END,
-            'triggers', triggers,
-            'parent_triggers', switched,
-            'policies', policies,
-            'rules', rules,
-            'statistics', extended
-        ));
+        document := concat(
+            '{"oid":"', c.oid, '"',
+            ',"pgstream_id":', coalesce(to_json(c.pgstream_id)::text, 'null'),
+            ',"schema":', to_json(c.nspname),
+            ',"name":', to_json(c.relname),
+            ',"columns":', coalesce('[' || columns || ']', 'null'),
+            ',"primary_key_columns":', coalesce(primary_key::text, '[]'),
+            ',"indexes":[', indexes, ']',
+            ',"constraints":', coalesce('[' || constraints || ']', 'null'),
+            ',"foreign_keys":', coalesce('[' || foreign_keys || ']', 'null'),
+            ',"owner":', to_json(pg_get_userbyid(c.relowner)),
+            ',"acl":' || to_json(c.relacl::text[])::text,
+            ',"comment":' || to_json(comments->>'0')::text,
+            CASE WHEN c.relpersistence = 'u' THEN ',"unlogged":true' END,
+            ',"options":' || to_json(c.reloptions)::text,
+            ',"toast_options":' || to_json(c.toast_options)::text,
+            ',"access_method":' || to_json(c.access_method)::text,
+            ',"tablespace":' || to_json(c.tablespace)::text,
+            CASE WHEN c.reloftype <> 0 THEN ',"of_type":' || to_json(format_type(c.reloftype, NULL))::text END,
+            CASE WHEN c.relreplident <> 'd' THEN ',"replica_identity":"' || c.relreplident::text || '"' END,
+            CASE WHEN c.relrowsecurity THEN ',"row_security":true' END,
+            CASE WHEN c.relforcerowsecurity THEN ',"force_row_security":true' END,
+            CASE WHEN c.relkind = 'p' THEN ',"partition_by":' || to_json(pg_get_partkeydef(c.oid))::text END,
+            CASE WHEN c.relispartition THEN ',"partition_of":' || (parents->0)::text END,
+            ',"partition_bound":' || to_json(pg_get_expr(c.relpartbound, c.oid))::text,
+            CASE WHEN NOT c.relispartition THEN ',"inherits":' || parents::text END,
+            ',"triggers":' || triggers::text,
+            ',"parent_triggers":' || switched::text,
+            ',"policies":' || policies::text,
+            ',"rules":' || rules::text,
+            ',"statistics":' || extended::text,
+            '}'
+        );
         RETURN NEXT;
     END LOOP;
 END $$;

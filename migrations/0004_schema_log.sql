@@ -39,6 +39,13 @@ CREATE UNIQUE INDEX schema_log_version ON pgstream.schema_log (schema_name, vers
 CREATE INDEX schema_log_acked ON pgstream.schema_log (schema_name, acked, id);
 CREATE INDEX schema_log_transaction ON pgstream.schema_log (transaction_id);
 CREATE INDEX schema_log_lsn ON pgstream.schema_log (lsn);
+-- Documents are compressed and read by every statement: where the server has the quicker method, with that.
+DO $$ BEGIN
+    IF (SELECT 'lz4' = ANY (s.enumvals) FROM pg_settings AS s WHERE s.name = 'default_toast_compression') THEN
+        ALTER TABLE pgstream.objects ALTER document SET COMPRESSION lz4;
+        ALTER TABLE pgstream.schema_log ALTER changes SET COMPRESSION lz4, ALTER schema SET COMPRESSION lz4;
+    END IF;
+END $$;
 COMMENT ON TABLE pgstream.schema_log IS 'One row for each schema that a statement changed, in the statement''s transaction.';
 COMMENT ON COLUMN pgstream.schema_log.schema IS 'The whole schema, where it is small; pgstream.schema_at gives it always.';
 COMMENT ON COLUMN pgstream.schema_log.created_at IS 'UTC.';
@@ -255,7 +262,7 @@ END $$;
 CREATE FUNCTION pgstream.get_schema(name text) RETURNS jsonb
 LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_hashjoin = off
-    SET enable_mergejoin = off SET jit = off
+    SET enable_mergejoin = off SET enable_bitmapscan = off SET jit = off
     SET datestyle = 'ISO, MDY' SET intervalstyle = postgres SET timezone = 'UTC' SET extra_float_digits = 1 SET bytea_output = hex
     SET quote_all_identifiers = off SET standard_conforming_strings = on AS $$
 DECLARE

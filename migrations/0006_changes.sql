@@ -1,5 +1,10 @@
 -- What statements changed: found by what event triggers call, and written into the log.
 
+-- One look at an object: what is known of it beside what it is now.
+CREATE TYPE pgstream.look AS (
+    class oid, oid oid, kind text, schema_name text, name text, was_in text, before jsonb, after jsonb
+);
+
 -- Looks at objects again; what differs from what is known goes into the log, if `logged`.
 --
 -- Under REPEATABLE READ and SERIALIZABLE the catalog is read as the transaction sees it.
@@ -14,44 +19,51 @@ DECLARE
     change jsonb;
     renamed_classes oid[];
     renamed_oids oid[];
-    it record;
+    looks pgstream.look[];
+    it pgstream.look;
 BEGIN
     LOOP
         renamed_classes := NULL;
         renamed_oids := NULL;
-        -- What is new of each, beside what is known.
-        FOR it IN
-            SELECT coalesce(p.class, k.class) AS class, coalesce(p.oid, k.oid) AS oid, coalesce(p.kind, k.kind) AS kind,
-                coalesce(p.schema_name, k.schema_name) AS schema_name, coalesce(p.name, k.name) AS name,
-                k.schema_name AS was_in, k.document AS before, p.document AS after
-            FROM (
-                SELECT o.* FROM unnest(classes, oids) AS g (class, oid) JOIN pgstream.objects AS o ON o.class = g.class AND o.oid = g.oid
-            ) AS k FULL JOIN pgstream.describe(classes, oids) AS p ON p.class = k.class AND p.oid = k.oid
-            WHERE k.document IS DISTINCT FROM p.document OR k.schema_name IS DISTINCT FROM p.schema_name
-               -- Its rows may have other values now, even if it is described as before.
-               OR (k.kind = 'table' AND k.oid = ANY (record.rewritten)
-                   AND EXISTS (SELECT FROM pgstream.rewritten AS r WHERE r.oid = k.oid AND r.reason & 6 <> 0))
-            ORDER BY 3, 5, 2
-        LOOP
+        -- What is new of each, beside what is known. Not FOR over the query: see describe_tables.
+        looks := ARRAY(
+            SELECT (p.class, p.oid, p.kind, p.schema_name, p.name, k.schema_name, k.document, p.document)::pgstream.look
+            FROM pgstream.describe(classes, oids) AS p LEFT JOIN pgstream.objects AS k ON k.class = p.class AND k.oid = p.oid
+            ORDER BY p.kind, p.name, p.oid
+        );
+        IF cardinality(looks) < cardinality(oids) THEN
+            -- What is known and is there no more.
+            looks := looks || ARRAY(
+                SELECT (k.class, k.oid, k.kind, k.schema_name, k.name, k.schema_name, k.document, NULL)::pgstream.look
+                FROM unnest(classes, oids) AS g (class, oid) JOIN pgstream.objects AS k ON k.class = g.class AND k.oid = g.oid
+                WHERE NOT EXISTS (SELECT FROM unnest(looks) AS l WHERE l.class = k.class AND l.oid = k.oid)
+                ORDER BY k.kind, k.name, k.oid
+            );
+        END IF;
+        FOREACH it IN ARRAY looks LOOP
+            CONTINUE WHEN it.before IS NOT DISTINCT FROM it.after AND it.was_in IS NOT DISTINCT FROM it.schema_name
+                -- Its rows may have other values now, even if it is described as before.
+                AND (record.rewritten IS NULL OR it.kind <> 'table' OR it.oid <> ALL (record.rewritten)
+                     OR NOT EXISTS (SELECT FROM pgstream.rewritten AS r WHERE r.oid = it.oid AND r.reason & 6 <> 0));
             change := jsonb_strip_nulls(jsonb_build_object(
                 'class', it.class::text, 'oid', it.oid::text, 'kind', it.kind, 'schema', it.schema_name, 'name', it.name,
                 'was_in', CASE WHEN it.was_in <> it.schema_name THEN it.was_in END));
-            IF it.before IS NOT NULL THEN
-                change := change || jsonb_build_object('before', it.before);
-            END IF;
             IF it.after IS NULL THEN
                 DELETE FROM pgstream.objects AS o WHERE o.class = it.class AND o.oid = it.oid;
-            ELSE
-                change := change || jsonb_build_object('after', it.after);
+                change := change || jsonb_build_object('before', it.before);
+            ELSIF it.before IS NULL THEN
                 INSERT INTO pgstream.objects AS o (class, oid, schema_name, kind, name, document)
                 VALUES (it.class, it.oid, it.schema_name, it.kind, it.name, it.after)
                 ON CONFLICT (class, oid) DO UPDATE
                 SET schema_name = excluded.schema_name, kind = excluded.kind, name = excluded.name, document = excluded.document;
-            END IF;
-            IF it.before IS NOT NULL AND it.after IS NOT NULL THEN
+                change := change || jsonb_build_object('after', it.after);
+            ELSE
+                UPDATE pgstream.objects AS o SET schema_name = it.schema_name, kind = it.kind, name = it.name, document = it.after
+                WHERE o.class = it.class AND o.oid = it.oid;
                 IF it.kind = 'table' THEN
-                    change := change || pgstream.rows_of(it.oid, it.before, it.oid = ANY (record.rewritten));
+                    change := change || pgstream.rows_of(it.oid, it.before, coalesce(it.oid = ANY (record.rewritten), false));
                 END IF;
+                change := change || jsonb_build_object('before', it.before, 'after', it.after);
                 IF pgstream.is_renamed(it.before, it.after) THEN
                     renamed_classes := renamed_classes || it.class;
                     renamed_oids := renamed_oids || it.oid;
@@ -141,8 +153,8 @@ BEGIN
     END LOOP;
     IF in_one THEN
         -- The most usual case of what follows, at less cost.
-        INSERT INTO pgstream.schema_log (schema_name, schema, acked, changes, command_tag, statement, statement_id, part, parts)
-        VALUES (changes[1]->>'schema', pgstream.small_schema(changes[1]->>'schema'), write_log.command_tag = 'BASE', to_jsonb(write_log.changes),
+        INSERT INTO pgstream.schema_log (id, schema_name, schema, acked, changes, command_tag, statement, statement_id, part, parts)
+        VALUES (one_statement, changes[1]->>'schema', pgstream.small_schema(changes[1]->>'schema'), write_log.command_tag = 'BASE', to_jsonb(write_log.changes),
             write_log.command_tag, left(write_log.statement, 16384), one_statement, 1, 1);
         RETURN 1;
     END IF;
@@ -174,12 +186,14 @@ DECLARE
     bytes constant integer := 65536;
     found record;
 BEGIN
-    SELECT count(*) AS count, sum(pg_column_size(o.document)) AS bytes INTO found
-    FROM (SELECT o.document FROM pgstream.objects AS o WHERE o.schema_name = small_schema.name LIMIT most + 1) AS o;
+    IF (SELECT true FROM pgstream.objects AS o WHERE o.schema_name = small_schema.name OFFSET most LIMIT 1) THEN
+        RETURN NULL;
+    END IF;
+    SELECT count(*) AS count, sum(pg_column_size(o.document)) AS bytes INTO found FROM pgstream.objects AS o WHERE o.schema_name = small_schema.name;
     IF found.count = 0 THEN
         RETURN jsonb_build_object('tables', NULL, 'dropped', true);
     END IF;
-    IF found.count > most OR found.bytes > bytes THEN
+    IF found.bytes > bytes THEN
         RETURN NULL;
     END IF;
     RETURN (SELECT pgstream.assemble(array_agg(o.kind), array_agg(o.document)) FROM pgstream.objects AS o WHERE o.schema_name = small_schema.name);
@@ -190,7 +204,7 @@ END $$;
 CREATE FUNCTION pgstream.refresh_schema(name text) RETURNS integer
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_hashjoin = off
-    SET enable_mergejoin = off SET jit = off
+    SET enable_mergejoin = off SET enable_bitmapscan = off SET jit = off
     SET datestyle = 'ISO, MDY' SET intervalstyle = postgres SET timezone = 'UTC' SET extra_float_digits = 1 SET bytea_output = hex
     SET quote_all_identifiers = off SET standard_conforming_strings = on AS $$
 #variable_conflict use_column
@@ -245,7 +259,7 @@ END $$;
 CREATE FUNCTION pgstream.log_ddl() RETURNS event_trigger
 LANGUAGE plpgsql SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_hashjoin = off
-    SET enable_mergejoin = off SET jit = off
+    SET enable_mergejoin = off SET enable_bitmapscan = off SET jit = off
     SET datestyle = 'ISO, MDY' SET intervalstyle = postgres SET timezone = 'UTC' SET extra_float_digits = 1 SET bytea_output = hex
     SET quote_all_identifiers = off SET standard_conforming_strings = on AS $$
 #variable_conflict use_column
@@ -370,7 +384,13 @@ BEGIN
             classes := classes || array_fill('pg_class'::regclass::oid, ARRAY[coalesce(cardinality(others), 0)]);
             oids := oids || others;
         END IF;
-        PERFORM pgstream.identify(oids);
+        -- Few tables appear by ALTER: to look costs less than to begin to write.
+        IF TG_TAG NOT LIKE 'ALTER %' OR EXISTS (
+            SELECT FROM pg_class AS c WHERE c.oid = ANY (oids) AND c.relkind IN ('r', 'p')
+                AND NOT EXISTS (SELECT FROM pgstream.table_ids AS t WHERE t.oid = c.oid::bigint))
+        THEN
+            PERFORM pgstream.identify(oids);
+        END IF;
     END IF;
     IF current_setting('pgstream.skip_log', true)::boolean THEN
         owner := (SELECT pg_get_userbyid(n.nspowner) FROM pg_namespace AS n WHERE n.nspname = 'pgstream');
