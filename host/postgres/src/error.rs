@@ -3,6 +3,9 @@
 use miette::Diagnostic;
 use tokio_postgres::error::SqlState;
 
+/// The SQLSTATE of a disk without room.
+pub const DISK_FULL: &str = "53100";
+
 /// What an SQLSTATE asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Class {
@@ -199,6 +202,18 @@ impl Error {
             return Self::Permission { what, reason: describe(error), remedy };
         }
         Self::Statement { what, reason: describe(error), sqlstate: code.code().to_owned() }
+    }
+
+    /// What was tried and what the server said, where its disk is full; any other error comes back. Whose disk it is, source or
+    /// target, is for the caller to say.
+    ///
+    /// # Errors
+    /// The error itself.
+    pub fn disk_full(self) -> Result<(String, String), Self> {
+        match self {
+            Self::Statement { what, reason, sqlstate } if sqlstate == DISK_FULL => Ok((what, reason)),
+            other => Err(other),
+        }
     }
 
     /// The error of a connect to `url`.

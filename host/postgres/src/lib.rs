@@ -18,7 +18,7 @@ mod wire;
 
 pub use connect::{Client, PINNED, connect, options_with};
 pub use copy::CopyOut;
-pub use error::{Class, Error, class_of, describe};
+pub use error::{Class, DISK_FULL, Error, class_of, describe};
 pub use programs::{DumpError, DumpOptions, PgDump};
 pub use quote::{ident, literal, table};
 pub use replication::{Message, Replication};

@@ -37,6 +37,12 @@ impl Account {
         command
     }
 
+    /// Its user and group.
+    pub(crate) fn ids(self) -> (u32, u32) {
+        let own = || (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
+        self.other.unwrap_or_else(own)
+    }
+
     /// Hands one file or folder over to this user.
     pub(crate) fn own(self, path: &std::path::Path) -> Result<()> {
         match self.other {

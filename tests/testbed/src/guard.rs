@@ -4,9 +4,8 @@
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Child, ChildStdin, Stdio};
+use std::process::{Child, ChildStdin, Command, Stdio};
 
-use crate::account::Account;
 use crate::{Error, Result};
 
 /// Starts the server as its child, says the server's process id, then waits for a word or for the end of its input,
@@ -36,11 +35,10 @@ pub(crate) struct Guard {
 }
 
 impl Guard {
-    /// Starts a server under a guard. `command` is the program and its arguments.
-    pub(crate) fn start(folder: &Path, account: Account, command: &[&std::ffi::OsStr]) -> Result<Self> {
+    /// Starts a server under a guard. `shell` starts a shell as the server's user, `command` is the program and its arguments.
+    pub(crate) fn start(folder: &Path, mut shell: Command, command: &[&std::ffi::OsStr]) -> Result<Self> {
         let failed = || Error::file("start a server in", folder);
-        let mut shell = account
-            .command("/bin/sh")
+        let mut shell = shell
             .args(["-c", SCRIPT, "guard"])
             .arg(folder)
             .args(command)
@@ -98,7 +96,7 @@ pub(crate) struct Watch {
 impl Watch {
     /// Watches over a child of ours.
     pub(crate) fn over(pid: u32) -> Result<Self> {
-        let shell = std::process::Command::new("/bin/sh")
+        let shell = Command::new("/bin/sh")
             .args(["-c", r#"read -r word || kill -KILL "$1""#, "watch"])
             .arg(pid.to_string())
             .process_group(0)

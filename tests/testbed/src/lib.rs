@@ -16,6 +16,7 @@
 mod account;
 mod binaries;
 pub mod compare;
+mod disk;
 mod download;
 mod error;
 mod folder;
@@ -32,6 +33,7 @@ pub mod tpcb;
 mod wait;
 
 pub use binaries::{Installation, client_programs, find as find_installation, newest_installed};
+pub use disk::can_mount;
 pub use error::Error;
 pub use options::{Auth, Options};
 pub use pgstream::{Finished, Pgstream};

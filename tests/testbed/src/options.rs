@@ -16,6 +16,7 @@ pub struct Options {
     pub(crate) major: u16,
     pub(crate) auth: Auth,
     pub(crate) settings: Vec<(String, String)>,
+    pub(crate) disk_mib: Option<u32>,
 }
 
 impl Options {
@@ -45,7 +46,16 @@ impl Options {
             major,
             auth: Auth::Trust,
             settings: settings.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
+            disk_mib: None,
         }
+    }
+
+    /// Gives the server a small disk, as long as it runs: for slots with what they spill, for exported snapshots, and for a tablespace
+    /// ([`crate::Postgres::tablespace`]). See [`crate::can_mount`].
+    #[must_use]
+    pub fn small_disk(mut self, mib: u32) -> Self {
+        self.disk_mib = Some(mib);
+        self
     }
 
     /// Sets or replaces a setting of `postgresql.conf`.

@@ -11,7 +11,7 @@ use crate::binaries::{self, Installation};
 use crate::guard::Guard;
 use crate::options::{Auth, Options};
 use crate::process::{self, Signal};
-use crate::{Error, Result, folder, template};
+use crate::{Error, Result, disk, folder, template};
 
 const START_LIMIT: Duration = Duration::from_secs(30);
 const STOP_LIMIT: Duration = Duration::from_secs(30);
@@ -36,6 +36,7 @@ pub struct Postgres {
     folder: PathBuf,
     port: u16,
     guard: Option<Guard>,
+    disk_mib: Option<u32>,
     kept: bool,
 }
 
@@ -56,11 +57,15 @@ impl Postgres {
             auth: options.auth,
             port: 0,
             guard: None,
+            disk_mib: options.disk_mib,
             kept: false,
         };
         template::copy_to(&server.data(), &server.installation, account)?;
         server.write_access()?;
         server.set(&options.settings)?;
+        if server.disk_mib.is_some() {
+            server.move_to_disk()?;
+        }
         for _ in 1..PORTS {
             server.port = free_port();
             match server.start_again() {
@@ -87,6 +92,7 @@ impl Postgres {
             auth: self.auth,
             port: free_port(),
             guard: None,
+            disk_mib: None,
             kept: false,
         };
         binaries::run(self.account.command("cp").arg("-a").arg(self.data()).arg(standby.data()))?;
@@ -281,7 +287,12 @@ impl Postgres {
             "-c".as_ref(),
             socket.as_ref(),
         ];
-        let guard = Guard::start(&self.folder, self.account, &command)?;
+        let shell: &OsStr = "/bin/sh".as_ref();
+        let shell = match self.disk_mib {
+            None => self.account.command(shell),
+            Some(mib) => disk::command(self.account, &self.disk(), mib, shell),
+        };
+        let guard = Guard::start(&self.folder, shell, &command)?;
         let pid = guard.server();
         self.guard = Some(guard);
 
@@ -308,6 +319,42 @@ impl Postgres {
         let mut lines = text.lines();
         lines.next().is_some_and(|first| first.trim() == pid.to_string())
             && lines.nth(6).is_some_and(|state| matches!(state.trim(), "ready" | "standby"))
+    }
+
+    fn disk(&self) -> PathBuf {
+        self.folder.join("disk")
+    }
+
+    /// The folder for a tablespace on its small disk; the server alone sees it.
+    pub fn tablespace(&self) -> PathBuf {
+        self.disk().join("tablespace")
+    }
+
+    /// Lets the server write no file beyond so many bytes, or any number again. It hits that as it hits the end of a disk, if it is
+    /// in the middle of one of its pages of 8 KiB, and not before the end of a log segment (16 MiB).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Program`] when the limit cannot be set.
+    pub fn limit_files(&self, bytes: Option<u64>) -> Result<()> {
+        let Some(postmaster) = self.pid() else { return Ok(()) };
+        // New sessions get it from the postmaster.
+        disk::limit_files(self.account, postmaster, bytes)?;
+        process::children(postmaster)
+            .into_iter()
+            .try_for_each(|pid| disk::limit_files(self.account, pid, bytes))
+    }
+
+    /// Has folders of the data directory point to the small disk.
+    fn move_to_disk(&self) -> Result<()> {
+        let disk = self.disk();
+        std::fs::create_dir(&disk).map_err(Error::file("create", &disk))?;
+        for (name, there) in disk::MOVED {
+            let folder = self.data().join(name);
+            std::fs::remove_dir(&folder).map_err(Error::file("remove", &folder))?;
+            std::os::unix::fs::symlink(disk.join(there), &folder).map_err(Error::file("link", &folder))?;
+        }
+        Ok(())
     }
 
     fn write_access(&self) -> Result<()> {

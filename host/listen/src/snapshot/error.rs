@@ -7,11 +7,7 @@ use postgres::Failure;
 /// Why tables cannot be read.
 #[derive(Debug, thiserror::Error, Diagnostic)]
 pub enum Error {
-    /// A connection or statement.
-    #[error(transparent)]
-    #[diagnostic(transparent)]
-    Postgres(#[from] postgres::Error),
-    /// What a listener needs of a source.
+    /// A connection or statement, and what a listener needs of a source.
     #[error(transparent)]
     #[diagnostic(transparent)]
     Source(#[from] crate::wal::Error),
@@ -98,7 +94,6 @@ impl Error {
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Postgres(error) => error.is_transient(),
             Self::Source(error) => error.is_transient(),
             Self::Lost { .. } | Self::Paused | Self::Changed => true,
             Self::Standby
@@ -117,6 +112,10 @@ impl Error {
                 reason: "permission denied (SQLSTATE 42501)".to_owned(),
                 remedy: format!("GRANT SELECT ON {} TO the role of the source URL", postgres::table(table)),
             },
+            Failure::Server { message, sqlstate } if sqlstate == postgres::DISK_FULL => {
+                let (what, reason) = (format!("read {table}"), format!("{message} (SQLSTATE {sqlstate})"));
+                crate::wal::Error::DiskFull { what, reason }.into()
+            }
             Failure::Server { message, sqlstate } => {
                 let code = tokio_postgres::error::SqlState::from_code(&sqlstate);
                 match postgres::class_of(&code) {
@@ -144,5 +143,11 @@ impl Error {
 
     pub(crate) fn statement(what: &'static str) -> impl FnOnce(tokio_postgres::Error) -> Self {
         move |error| postgres::Error::statement(what, &error).into()
+    }
+}
+
+impl From<postgres::Error> for Error {
+    fn from(error: postgres::Error) -> Self {
+        Self::Source(error.into())
     }
 }

@@ -48,7 +48,22 @@ pub enum Error {
     /// A connection or statement.
     #[error(transparent)]
     #[diagnostic(transparent)]
-    Postgres(#[from] postgres::Error),
+    Postgres(postgres::Error),
+    /// There is no room for what the server has to write: a snapshot, a slot, a transaction that it decodes.
+    #[error("the disk of the source is full: cannot {what}: {reason}")]
+    #[diagnostic(
+        code(listen::disk_full),
+        help(
+            "make room on the source's disk, then run again: it goes on where it was. A transaction that does not fit into \
+             logical_decoding_work_mem of the source is written to pg_replslot there while it is decoded"
+        )
+    )]
+    DiskFull {
+        /// What was tried.
+        what: String,
+        /// What the server said.
+        reason: String,
+    },
     /// No slot can have that name.
     #[error("`{name}` is no name for a replication slot")]
     #[diagnostic(
@@ -393,7 +408,8 @@ impl Error {
             Self::Postgres(error) => error.is_transient(),
             // Others give their walsender back.
             Self::NoFreeWalsender { .. } => true,
-            Self::SlotName { .. }
+            Self::DiskFull { .. }
+            | Self::SlotName { .. }
             | Self::Version { .. }
             | Self::WalLevel { .. }
             | Self::NoReplicationRight { .. }
@@ -431,5 +447,14 @@ impl Error {
     /// A statement that failed; `what` says what was tried.
     pub(crate) fn statement(what: &'static str) -> impl Fn(tokio_postgres::Error) -> Self {
         move |error| postgres::Error::statement(what, &error).into()
+    }
+}
+
+impl From<postgres::Error> for Error {
+    fn from(error: postgres::Error) -> Self {
+        match error.disk_full() {
+            Ok((what, reason)) => Self::DiskFull { what, reason },
+            Err(error) => Self::Postgres(error),
+        }
     }
 }

@@ -186,6 +186,9 @@ fn server_error(options: &Options, message: &str, sqlstate: &str) -> Error {
     if code == SqlState::INSUFFICIENT_PRIVILEGE {
         return Error::NoReplicationRight { role: options.url.user.clone() };
     }
+    if sqlstate == postgres::DISK_FULL {
+        return Error::DiskFull { what: "read its log".to_owned(), reason: text.to_owned() };
+    }
     if sqlstate.starts_with("28") {
         return login();
     }
@@ -231,6 +234,8 @@ mod tests {
         assert!(matches!(gone, Error::NoSlot { .. }), "{gone}");
         let lost = of("can no longer get changes from replication slot \"s\" (SQLSTATE 55000)");
         assert!(matches!(lost, Error::SlotLost { .. }), "{lost}");
+        let full = of("could not write to data file for XID 742: No space left on device (SQLSTATE 53100)");
+        assert!(matches!(full, Error::DiskFull { .. }) && !full.is_transient(), "{full}");
         let lost = of("requested WAL segment 0001 has already been removed (SQLSTATE 58P01)");
         assert!(matches!(lost, Error::SlotLost { .. }), "{lost}");
         let right = of("must be superuser or replication role to start walsender (SQLSTATE 42501)");

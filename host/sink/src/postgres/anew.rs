@@ -86,6 +86,9 @@ impl<'a> Anew<'a> {
             match call_of(&error) {
                 Call::Reconnect => return Err(lost(&error)),
                 Call::Retry => return Err(Error::Contended { reason: ::postgres::describe(&error) }),
+                Call::Room => {
+                    return Err(::postgres::Error::statement(format!("empty {before}"), &error).into());
+                }
                 Call::LookAgain | Call::Exact => back(self.client).await?,
             }
             // Referenced by a foreign key, or not ours to truncate.

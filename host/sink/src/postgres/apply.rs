@@ -158,6 +158,9 @@ impl Session {
                 Err(Fault::Failed { failed, plan, committing }) => (failed, plan, committing),
             };
             let call = call_of(&failed.error);
+            if call == Call::Room {
+                return Err(Error::from(::postgres::Error::statement("apply changes", &failed.error)).into());
+            }
             if call == Call::Reconnect || self.statements.is_out_of_step() {
                 return Err(lost(&failed.error).into());
             }
@@ -189,7 +192,7 @@ impl Session {
                     tracing::debug!(reason = %describe(&failed.error), "going row by row");
                     order = Order::Exact;
                 }
-                Call::Exact | Call::LookAgain | Call::Reconnect => {
+                Call::Exact | Call::LookAgain | Call::Reconnect | Call::Room => {
                     return Err(self.stop(work, &failed, plan.as_ref(), committing).await);
                 }
             }

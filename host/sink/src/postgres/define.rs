@@ -283,6 +283,10 @@ async fn run(client: &Client, statement: &Statement, entry: &SchemaEntry, ddl: &
             let reason = format!("cannot {verb} {kind} {subject} yet, {}", describe(&error));
             return Err(Error::Contended { reason });
         }
+        Call::Room => {
+            let what = format!("{} {} {}", verb(statement.effect), statement.kind, statement.subject);
+            return Err(::postgres::Error::statement(what, &error).into());
+        }
         Call::LookAgain | Call::Exact => {}
     }
     if is_done_already(statement.effect, &error) {

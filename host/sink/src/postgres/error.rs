@@ -103,7 +103,21 @@ pub enum Error {
     /// The server could not be used.
     #[error(transparent)]
     #[diagnostic(transparent)]
-    Server(#[from] ::postgres::Error),
+    Server(::postgres::Error),
+    /// There is no room for what is to be written.
+    #[error("the disk of the target is full: cannot {what}: {reason}")]
+    #[diagnostic(
+        code(sink::postgres::disk_full),
+        help(
+            "make room on the target's disk, then run again: it goes on where it was, and the source keeps what has not arrived"
+        )
+    )]
+    DiskFull {
+        /// What was tried.
+        what: String,
+        /// What the server said.
+        reason: String,
+    },
     /// Tables, columns or rights are missing.
     #[error("the target does not fit: {}", listed(problems))]
     #[diagnostic(code(sink::postgres::target), help("{}", remedies(problems)))]
@@ -357,7 +371,9 @@ impl Error {
         match self {
             Self::Server(error) => error.is_transient(),
             Self::Contended { .. } => true,
-            Self::Target { .. }
+            // To try on would fill what others make free, again and again.
+            Self::DiskFull { .. }
+            | Self::Target { .. }
             | Self::Fenced { .. }
             | Self::Row { .. }
             | Self::Schema { .. }
@@ -377,6 +393,15 @@ impl Error {
     }
 }
 
+impl From<::postgres::Error> for Error {
+    fn from(error: ::postgres::Error) -> Self {
+        match error.disk_full() {
+            Ok((what, reason)) => Self::DiskFull { what, reason },
+            Err(error) => Self::Server(error),
+        }
+    }
+}
+
 /// What a failed statement asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Call {
@@ -388,6 +413,8 @@ pub(super) enum Call {
     LookAgain,
     /// Row by row.
     Exact,
+    /// Room on the disk: no row is the reason.
+    Room,
 }
 
 /// What to do about a failed statement.
@@ -396,6 +423,7 @@ pub(super) fn call_of(error: &tokio_postgres::Error) -> Call {
     match (class_of(code), code.code()) {
         (Class::Reconnect, _) => Call::Reconnect,
         (Class::RetryTransaction, _) => Call::Retry,
+        (_, ::postgres::DISK_FULL) => Call::Room,
         // Undefined column, table or type; a plan that no longer fits its table.
         (_, "42703" | "42P01" | "42704" | "0A000") => Call::LookAgain,
         (Class::Row | Class::Stop, _) => Call::Exact,

@@ -98,6 +98,7 @@ async fn judge(
     match call_of(&error) {
         Call::Reconnect => return Err(lost(&error)),
         Call::Retry => return Err(Error::Contended { reason: ::postgres::describe(&error) }),
+        Call::Room => return Err(::postgres::Error::statement("look at a USING clause", &error).into()),
         Call::LookAgain | Call::Exact => {}
     }
     back(client).await?;

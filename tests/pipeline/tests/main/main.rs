@@ -1,6 +1,7 @@
 //! The whole program against real servers.
 
 mod changes;
+mod disk;
 mod existing;
 mod faults;
 mod hostile;

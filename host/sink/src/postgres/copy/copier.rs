@@ -184,14 +184,15 @@ impl Copier {
 }
 
 pub(super) fn failed(table: &TableName, error: &tokio_postgres::Error) -> Error {
-    let refuses = |code: &&SqlState| matches!(class_of(code), Class::Row | Class::Stop);
+    let refuses = |code: &&SqlState| {
+        matches!(class_of(code), Class::Row | Class::Stop) && code.code() != ::postgres::DISK_FULL
+    };
     let Some(code) = error.code().filter(refuses) else {
-        return ::postgres::Error::statement("copy rows to the target", error).into();
+        return ::postgres::Error::statement(format!("copy rows of {table} to the target"), error).into();
     };
     let remedy = match code.code() {
         "23505" => "the target has such rows already (`existing_rows: upsert` has copied rows take the place of those with the same key), or the rules make values of a key equal: see `allow_uniqueness_loss`".to_owned(),
         "21000" => "several copied rows have the same key on the target: the rules make them equal (see `allow_uniqueness_loss`), or the type or collation of its columns does".to_owned(),
-        "53100" => "the disk of the target is full: make room there, then run again".to_owned(),
         _ => format!("compare {} on both sides, or leave it out", quoted(table)),
     };
     Error::Rows { table: table.clone(), reason: describe(error), remedy }

@@ -8,7 +8,7 @@ pub enum Error {
     /// The target could not be used.
     #[error(transparent)]
     #[diagnostic(transparent)]
-    Postgres(#[from] ::postgres::Error),
+    Target(#[from] super::super::Error),
     /// The dump.
     #[error(transparent)]
     #[diagnostic(
@@ -47,8 +47,14 @@ impl Error {
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Postgres(error) => error.is_transient(),
+            Self::Target(error) => error.is_transient(),
             Self::Archive(_) | Self::Object { .. } | Self::File { .. } => false,
         }
+    }
+}
+
+impl From<::postgres::Error> for Error {
+    fn from(error: ::postgres::Error) -> Self {
+        Self::Target(error.into())
     }
 }

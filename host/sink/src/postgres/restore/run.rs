@@ -212,9 +212,6 @@ impl<'a> Session<'a> {
                 error,
                 "grant the role of the target URL what it lacks; owners as on the source are left out by no_owner: true",
             )),
-            Some("53100") => {
-                Err(object(entry, error, "the disk of the target is full: make room, then run again"))
-            }
             _ => Err(object(
                 entry,
                 error,
@@ -230,10 +227,14 @@ impl<'a> Session<'a> {
 }
 
 fn object(entry: &Entry, error: &tokio_postgres::Error, remedy: &str) -> Error {
-    let passes =
-        error.code().is_none_or(|code| matches!(class_of(code), Class::Reconnect | Class::RetryTransaction));
-    if passes {
-        return ::postgres::Error::statement("make an object of the target", error).into();
+    // Nothing that the object itself is the reason of.
+    let is_of_server = error.code().is_none_or(|code| {
+        matches!(class_of(code), Class::Reconnect | Class::RetryTransaction)
+            || code.code() == ::postgres::DISK_FULL
+    });
+    if is_of_server {
+        let what = format!("make {} {} on the target", entry.kind, entry.name);
+        return ::postgres::Error::statement(what, error).into();
     }
     Error::Object {
         kind: entry.kind.clone(),
