@@ -10,6 +10,7 @@ mod lsn;
 mod pattern;
 mod relation;
 mod schema;
+mod time;
 
 pub use batch::{Batch, Chunk, Identity, OldImage, Op, RowAt, RowChange, Step, Transaction, Truncate, Walk};
 pub use builder::BatchBuilder;
@@ -19,3 +20,4 @@ pub use lsn::{Lsn, ParseLsnError};
 pub use pattern::TablePattern;
 pub use relation::{Column, GeneratedKind, IdentityColumn, Relation, ReplicaIdentity, TableName};
 pub use schema::SchemaEntry;
+pub use time::{rfc3339, timestamp};

@@ -188,6 +188,10 @@ async fn a_table_that_is_gone_when_its_rows_come_is_described_by_the_stream() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_column_list_leaves_columns_out() {
     on_each_major!(bed, {
+        // Such lists came with 15.
+        if bed.value("SELECT current_setting('server_version_num')::int < 150000").await == "t" {
+            continue;
+        }
         bed.sql(
             "CREATE TABLE t (id int PRIMARY KEY, shown text, hidden text); \
              CREATE PUBLICATION pgstream_shop FOR TABLE t (id, shown), done",

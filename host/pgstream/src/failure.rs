@@ -17,6 +17,10 @@ pub enum Error {
     #[error(transparent)]
     #[diagnostic(transparent)]
     Sink(#[from] sink::postgres::Error),
+    /// What goes to stdout.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Print(#[from] sink::stdout::Error),
     /// The source of a snapshot.
     #[error(transparent)]
     #[diagnostic(transparent)]
@@ -106,6 +110,7 @@ impl Error {
             Self::Restore(error) => error.is_transient(),
             Self::Interrupted => true,
             Self::Modify(_)
+            | Self::Print(_)
             | Self::Dump(_)
             | Self::Checkpoint(_)
             | Self::Tables { .. }

@@ -5,6 +5,7 @@ pub mod cli;
 pub mod config;
 pub mod failure;
 pub mod pipeline;
+mod print;
 pub mod report;
 pub mod shutdown;
 mod snapshot;

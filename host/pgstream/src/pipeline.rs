@@ -7,11 +7,13 @@
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
-use buffer::Budget;
-use event::Lsn;
+use buffer::{Budget, Held};
+use checkpoint::Confirmer;
+use event::{Lsn, TableName};
 use modify::Chain;
 use sink::postgres::Summary;
-use tokio::task::block_in_place;
+use tokio::sync::mpsc;
+use tokio::task::{JoinHandle, block_in_place};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Mode, Ready};
@@ -38,7 +40,8 @@ pub async fn run(ready: Ready, stop: Stop) -> Result<Summary, Error> {
         }
     }
     let mut flowing = Some(start(&ready, &mut chain, None).await?);
-    let system_id = flowing.as_ref().map(|flowing| flowing.source.system_id().to_owned()).unwrap_or_default();
+    let system_id =
+        flowing.as_ref().map(|flowing| flowing.flow.source.system_id().to_owned()).unwrap_or_default();
     let mut beside = Beside::start(&ready, &stop, &system_id);
     while let Some(mut running) = flowing {
         beside.leaves_out(std::mem::take(&mut running.waiting));
@@ -114,7 +117,7 @@ pub(crate) async fn run_until(
 ) -> Result<Chain, Error> {
     let until = beside.until;
     let flowing = start(ready, &mut chain, Some(beside)).await?;
-    if flowing.start >= until {
+    if flowing.flow.start >= until {
         return Ok(chain);
     }
     let (returned, ended) = flowing.finish(chain, stop.token()).await;
@@ -124,10 +127,8 @@ pub(crate) async fn run_until(
 
 /// Source and target, connected and checked against each other, with the position to go on from.
 struct Flowing {
-    source: listen::wal::Source,
+    flow: Flow,
     writer: sink::postgres::Writer,
-    start: Lsn,
-    budget: Budget,
     /// Tables that are copied beside it.
     waiting: HashSet<u32>,
 }
@@ -152,19 +153,7 @@ async fn start(ready: &Ready, chain: &mut Chain, beside: Option<Until>) -> Resul
         None => Before::of(ready, source.system_id()).await?,
     };
     let Before { since, copied, waiting } = before;
-    let dropped = source.dropped(chain.missing(source.relations())).await?;
-    chain.let_go(dropped);
-    let bound = block_in_place(|| chain.bind(source.relations()))?;
-    for warning in &bound.warnings {
-        tracing::warn!("{warning}");
-    }
-    let dropped = bound.dropped();
-    source
-        .check_identities({
-            let dropped = dropped.clone();
-            move |table| !dropped.contains(table)
-        })
-        .await?;
+    let dropped = bind(&mut source, chain).await?;
     let slot = slot_of(&source);
     let digest = chain.digest();
     let mut options = ready.target.postgres.clone();
@@ -193,7 +182,28 @@ async fn start(ready: &Ready, chain: &mut Chain, beside: Option<Until>) -> Resul
     let budget = Budget::new(ready.target.queue_bytes);
     writer.tell_usage_of(budget.clone());
     let start = writer.start_at(start, &digest).await?;
-    Ok(Flowing { source, writer, start, budget, waiting })
+    Ok(Flowing { flow: Flow { source, start, budget }, writer, waiting })
+}
+
+/// Binds the rules to the tables that the source sends; those whose rows they keep from the sink.
+pub(crate) async fn bind(
+    source: &mut listen::wal::Source,
+    chain: &mut Chain,
+) -> Result<HashSet<TableName>, Error> {
+    let dropped = source.dropped(chain.missing(source.relations())).await?;
+    chain.let_go(dropped);
+    let bound = block_in_place(|| chain.bind(source.relations()))?;
+    for warning in &bound.warnings {
+        tracing::warn!("{warning}");
+    }
+    let dropped = bound.dropped();
+    source
+        .check_identities({
+            let dropped = dropped.clone();
+            move |table| !dropped.contains(table)
+        })
+        .await?;
+    Ok(dropped)
 }
 
 impl Flowing {
@@ -216,8 +226,31 @@ impl Flowing {
         (chain, ended, Some(standing))
     }
 
-    /// Runs the three stages until all have ended, and gives the chain back.
+    /// Runs until it ends, and gives the chain back.
     async fn finish(self, chain: Chain, halt: CancellationToken) -> (Option<Chain>, Result<Summary, Error>) {
+        let Self { flow, writer, .. } = self;
+        flow.run(chain, halt, |input, confirm| tokio::spawn(writer.run(input, confirm))).await
+    }
+}
+
+/// A source that is ready to send, and where it goes on.
+pub(crate) struct Flow {
+    pub(crate) source: listen::wal::Source,
+    pub(crate) start: Lsn,
+    pub(crate) budget: Budget,
+}
+
+impl Flow {
+    /// Runs the three stages until all have ended, and gives the chain back. `sink` starts the last one.
+    pub(crate) async fn run<E>(
+        self,
+        chain: Chain,
+        halt: CancellationToken,
+        sink: impl FnOnce(mpsc::Receiver<Held>, Confirmer) -> JoinHandle<Result<Summary, E>>,
+    ) -> (Option<Chain>, Result<Summary, Error>)
+    where
+        Error: From<E>,
+    {
         let (to_modify, from_listener) = buffer::link();
         let (to_sink, from_modify) = buffer::link();
         let (confirmer, confirmed) = checkpoint::channel(self.start);
@@ -230,10 +263,11 @@ impl Flowing {
             let _ends = ends;
             modify::run(chain, from_listener, to_sink)
         });
-        let writer = tokio::spawn(async move {
+        let sink = sink(from_modify, confirmer);
+        let writer = async {
             let _ends = halt.drop_guard();
-            self.writer.run(from_modify, confirmer).await
-        });
+            sink.await
+        };
         let (listened, modified, written) = tokio::join!(listener, modifiers, writer);
         let Ok((chain, modified)) = modified else {
             return (None, Err(Error::Bug { stage: "modifiers" }));

@@ -85,6 +85,7 @@ impl Replication {
                 (b'E', _) => return Err(server_failure(&body)),
                 // The server ends the copy, or the command at once, when it shuts down.
                 (b'c' | b'C', _) => return Err(Failure::Closed),
+                (b'N', _) if leaves_out(&body) => return Err(server_failure(&body)),
                 (b'N' | b'S', _) => {}
                 _ => return Err(unexpected("the stream")),
             }
@@ -137,6 +138,14 @@ impl Replication {
     }
 }
 
+/// Whether a notice tells that changes are not sent. Since Postgres 18 the stream goes on without a publication that does not
+/// exist at its place in the log, with this warning; before, that was an error.
+fn leaves_out(notice: &[u8]) -> bool {
+    let mut fields = notice.split(|byte| *byte == 0);
+    // In the server's own words, not in the session's language: severity, and object_not_in_prerequisite_state.
+    fields.clone().any(|field| field == b"VWARNING") && fields.any(|field| field == b"C55000")
+}
+
 #[cfg(test)]
 mod tests {
     use bytes::BytesMut;
@@ -185,6 +194,15 @@ mod tests {
         assert!(
             matches!(failure, Failure::Server { sqlstate, message } if sqlstate == "22P05" && message == "the secret")
         );
+    }
+
+    #[tokio::test]
+    async fn a_warning_that_changes_are_left_out_ends_the_stream() {
+        let warning = b"SWARNUNG\0VWARNING\0C55000\0Mskipped loading publication\0\0";
+        let failure = reading(&message(b'N', warning)).next().unwrap_err();
+        assert!(matches!(failure, Failure::Server { sqlstate, .. } if sqlstate == "55000"));
+        let other = b"SWARNING\0VWARNING\0C01000\0Mother\0\0";
+        assert_eq!(reading(&message(b'N', other)).next().unwrap(), None);
     }
 
     #[tokio::test]

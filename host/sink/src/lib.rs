@@ -3,3 +3,4 @@
 //! A sink takes the end of the stream, applies it in order, and alone moves the confirmed position.
 
 pub mod postgres;
+pub mod stdout;

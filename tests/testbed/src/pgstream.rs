@@ -15,6 +15,7 @@ use crate::{Error, Result};
 pub struct Pgstream {
     child: Child,
     log: PathBuf,
+    output: PathBuf,
     /// Holds configuration and log; removed when this is dropped.
     folder: Option<tempfile::TempDir>,
     kept: bool,
@@ -26,7 +27,7 @@ pub struct Pgstream {
 pub struct Finished {
     /// Its exit status; [`Finished::code`] is the number.
     pub status: ExitStatus,
-    /// Its standard output; empty for one that was started by [`Pgstream::run`].
+    /// Its standard output.
     pub stdout: String,
     /// Its standard error: logs and error messages.
     pub stderr: String,
@@ -126,23 +127,30 @@ impl Pgstream {
         Ok(started)
     }
 
-    /// Starts a prepared command that writes its standard error into the file `log`.
+    /// Starts a prepared command that writes its standard error into the file `log`, its output into one beside it.
     ///
     /// # Errors
     ///
     /// [`Error::File`] when it cannot be run.
     pub fn spawn(mut command: Command, log: PathBuf) -> Result<Self> {
-        let to = File::create(&log).map_err(Error::file("create", &log))?;
+        let output = log.with_added_extension("out");
+        let file = |path: &PathBuf| File::create(path).map_err(Error::file("create", path));
+        let (to, out) = (file(&log)?, file(&output)?);
         // A group of its own: a Ctrl-C at the terminal is for us, and we decide what becomes of it.
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(to).process_group(0);
+        command.stdin(Stdio::null()).stdout(out).stderr(to).process_group(0);
         let child = command.spawn().map_err(Error::file("run", Path::new(command.get_program())))?;
         let watch = Watch::over(child.id())?;
-        Ok(Self { child, log, folder: None, kept: false, watch })
+        Ok(Self { child, log, output, folder: None, kept: false, watch })
     }
 
     /// What it has written to standard error so far.
     pub fn log(&self) -> String {
         String::from_utf8_lossy(&std::fs::read(&self.log).unwrap_or_default()).into_owned()
+    }
+
+    /// What it has written to standard output so far.
+    pub fn output(&self) -> String {
+        String::from_utf8_lossy(&std::fs::read(&self.output).unwrap_or_default()).into_owned()
     }
 
     /// Its process id.
@@ -208,7 +216,7 @@ impl Pgstream {
     pub fn kill(mut self) -> Result<Finished> {
         self.signal(Signal::KILL);
         let status = self.child.wait().map_err(Error::file("wait for", Path::new("pgstream")))?;
-        Ok(Finished { status, stdout: String::new(), stderr: self.log() })
+        Ok(Finished { status, stdout: self.output(), stderr: self.log() })
     }
 
     /// Asks it to drain and end, and waits until it has.
@@ -230,7 +238,7 @@ impl Pgstream {
         let start = Instant::now();
         loop {
             if let Ok(Some(status)) = self.child.try_wait() {
-                return Ok(Finished { status, stdout: String::new(), stderr: self.log() });
+                return Ok(Finished { status, stdout: self.output(), stderr: self.log() });
             }
             if start.elapsed() >= limit {
                 return Err(Error::TimedOut {

@@ -166,7 +166,11 @@ fn server_error(options: &Options, message: &str, sqlstate: &str) -> Error {
     let text = &format!("{message} (SQLSTATE {sqlstate})");
     let slot = || options.slot.clone();
     let login = || postgres::Error::Login { url: options.url.to_string(), reason: text.to_owned() }.into();
-    if code == SqlState::UNDEFINED_OBJECT && message.starts_with("publication") {
+    // Until 17 an error, from 18 on a warning.
+    let no_publication = (code == SqlState::UNDEFINED_OBJECT && message.starts_with("publication"))
+        || (code == SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE
+            && message.starts_with("skipped loading publication"));
+    if no_publication {
         let publication = options.publication.clone();
         return Error::NoPublication { publication, database: options.url.database.clone() };
     }
@@ -229,6 +233,8 @@ mod tests {
             assert!(of(text).is_transient(), "{text}");
         }
         let gone = of("publication \"p\" does not exist (SQLSTATE 42704)");
+        assert!(matches!(gone, Error::NoPublication { .. }), "{gone}");
+        let gone = of("skipped loading publication \"p\" (SQLSTATE 55000)");
         assert!(matches!(gone, Error::NoPublication { .. }), "{gone}");
         let gone = of("replication slot \"s\" does not exist (SQLSTATE 42704)");
         assert!(matches!(gone, Error::NoSlot { .. }), "{gone}");

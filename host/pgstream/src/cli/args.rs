@@ -297,11 +297,11 @@ pub(crate) struct Run {
     /// Address of the source
     #[arg(long, alias = "postgres-url", value_name = "URL")]
     pub source_url: Option<String>,
-    /// Kind of target; so far postgres
+    /// Kind of target: postgres, or stdout for one line of JSON an event
     #[arg(
         long,
         value_name = "KIND",
-        value_parser = ["postgres", "kafka", "opensearch", "elasticsearch"],
+        value_parser = ["postgres", "stdout", "kafka", "opensearch", "elasticsearch"],
         hide_possible_values = true
     )]
     pub target: Option<String>,
@@ -371,6 +371,7 @@ const CLEAN: &[&str] = &["source", "postgres", "snapshot", "schema", "pgdump_pgr
 const DUMP_FILE: &[&str] = &["source", "postgres", "snapshot", "schema", "pgdump_pgrestore", "dump_file"];
 const SOURCE_URL: &[&str] = &["source", "postgres", "url"];
 const TARGET_URL: &[&str] = &["target", "postgres", "url"];
+const TARGET_KIND: &[&str] = &["target", "kind"];
 const SLOT: &[&str] = &["source", "postgres", "replication", "replication_slot"];
 
 impl Cli {
@@ -438,6 +439,7 @@ impl Cli {
             Command::Run(run) => {
                 give("--source-url", SOURCE_URL, run.source_url.as_deref());
                 give("--target-url", TARGET_URL, run.target_url.as_deref());
+                give("--target", TARGET_KIND, run.target.as_deref());
                 give("--replication-slot", SLOT, run.replication_slot.as_deref());
                 let injector = &["modifiers", "injector", "enabled"];
                 give("--with-injector", injector, run.with_injector.then_some("true"));

@@ -33,8 +33,9 @@ pub(super) fn asked_for(matches: &ArgMatches) -> Option<String> {
         return Some(format!("pgstream {command}"));
     }
     if command == "run" {
-        for end in ["source", "target"] {
-            if let Some(kind) = matches.get_one::<String>(end).filter(|kind| *kind != "postgres") {
+        for (end, kinds) in [("source", &["postgres"][..]), ("target", &["postgres", "stdout"][..])] {
+            if let Some(kind) = matches.get_one::<String>(end).filter(|kind| !kinds.contains(&kind.as_str()))
+            {
                 return Some(format!("--{end} {kind}"));
             }
         }

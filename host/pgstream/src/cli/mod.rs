@@ -60,7 +60,7 @@ pub fn main() -> ExitCode {
 fn execute(cli: &Cli, input: &Input, logging: &mut Logging) -> Result<ExitCode, Error> {
     match &cli.command {
         Command::Run(run) => {
-            let ready = started(input.ready()?, logging);
+            let ready = started(input.run()?, logging);
             let first = match (run.init, run.upgrade) {
                 (true, _) => Some(Parts::All),
                 (false, true) => Some(Parts::Migrations),
@@ -69,7 +69,7 @@ fn execute(cli: &Cli, input: &Input, logging: &mut Logging) -> Result<ExitCode, 
             runtime()?.block_on(run::run(ready, first))
         }
         Command::Snapshot(_) => {
-            let ready = started(input.ready()?, logging);
+            let ready = started(input.run()?, logging);
             runtime()?.block_on(run::run(ready, None))
         }
         Command::Init(init) => {

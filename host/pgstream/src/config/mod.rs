@@ -27,13 +27,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use self::node::{Content, Node};
+use self::ready::Destination;
 use self::section::Report;
 use crate::telemetry::Logging;
 
 pub use self::problem::{Error, Fault, Origin, Problem};
 pub use self::ready::{
-    BATCH_BYTES, BATCH_ROWS, FIRST_PAUSE, LONGEST_PAUSE, Loaded, Mode, QUEUE_BYTES, RANGE_BYTES, Ready,
-    Retry, SchemaCopy, Snapshot, Source, Target, WAL_WARNING_BYTES, WORKERS, What,
+    BATCH_BYTES, BATCH_ROWS, FIRST_PAUSE, LONGEST_PAUSE, Loaded, Mode, Print, QUEUE_BYTES, RANGE_BYTES,
+    Ready, Retry, Run, SchemaCopy, Snapshot, Source, Target, WAL_WARNING_BYTES, WORKERS, What,
 };
 pub(crate) use self::section::Section;
 
@@ -70,15 +71,35 @@ impl Input {
     ///
     /// # Errors
     /// A file that cannot be read or parsed, or the list of everything that is wrong.
-    pub fn ready(&self) -> Result<Loaded<Ready>, Error> {
-        let loaded = self.read(true)?;
-        let (Some(source), Some(target)) = (loaded.ready.source, loaded.ready.target) else {
+    pub fn run(&self) -> Result<Loaded<Run>, Error> {
+        let Loaded { ready: Parts { source, target, modifiers }, logging, warnings } = self.read(true)?;
+        let (Some(source), Some(target)) = (source, target) else {
             // Either is missing only with a problem, and problems are errors.
             return Err(Error::Invalid { problems: Vec::new() });
         };
         let accept_changed_modifiers = self.accept_changed_modifiers;
-        let ready = Ready { source, target, modifiers: loaded.ready.modifiers, accept_changed_modifiers };
-        Ok(Loaded { ready, logging: loaded.logging, warnings: loaded.warnings })
+        let ready = match target {
+            Destination::Postgres(target) => {
+                Run::Apply(Box::new(Ready { source, target, modifiers, accept_changed_modifiers }))
+            }
+            Destination::Stdout { .. } if source.mode != Mode::Replication => return Err(no_copy()),
+            Destination::Stdout { queue_bytes } => {
+                Run::Print(Box::new(Print { source, modifiers, queue_bytes }))
+            }
+        };
+        Ok(Loaded { ready, logging, warnings })
+    }
+
+    /// Everything, for what needs a database as its target.
+    ///
+    /// # Errors
+    /// As [`Input::run`], and another target.
+    pub fn ready(&self) -> Result<Loaded<Ready>, Error> {
+        let Loaded { ready, logging, warnings } = self.run()?;
+        match ready {
+            Run::Apply(ready) => Ok(Loaded { ready: *ready, logging, warnings }),
+            Run::Print(_) => Err(no_database()),
+        }
     }
 
     /// The source, and the target if there is one: for `init`, `status` and `destroy`.
@@ -90,11 +111,11 @@ impl Input {
         let Some(source) = loaded.ready.source else {
             return Err(Error::Invalid { problems: Vec::new() });
         };
-        Ok(Loaded {
-            ready: (source, loaded.ready.target),
-            logging: loaded.logging,
-            warnings: loaded.warnings,
-        })
+        let target = match loaded.ready.target {
+            Some(Destination::Postgres(target)) => Some(target),
+            Some(Destination::Stdout { .. }) | None => None,
+        };
+        Ok(Loaded { ready: (source, target), logging: loaded.logging, warnings: loaded.warnings })
     }
 
     /// Source and target, both of which must be there.
@@ -102,10 +123,7 @@ impl Input {
     /// # Errors
     /// Every mistake.
     pub fn both_ends(&self) -> Result<Loaded<(Source, Target)>, Error> {
-        let Loaded { ready, logging, warnings } = self.read(true)?;
-        let (Some(source), Some(target)) = (ready.source, ready.target) else {
-            return Err(Error::Invalid { problems: Vec::new() });
-        };
+        let Loaded { ready: Ready { source, target, .. }, logging, warnings } = self.ready()?;
         Ok(Loaded { ready: (source, target), logging, warnings })
     }
 
@@ -214,8 +232,23 @@ impl Input {
 /// What was read, complete or not.
 struct Parts {
     source: Option<Source>,
-    target: Option<Target>,
+    target: Option<Destination>,
     modifiers: modify::Options,
+}
+
+/// The configuration names no database to write to.
+fn no_database() -> Error {
+    let fault =
+        Fault::Value { reason: "expected target.postgres: stdout has no state to look at".to_owned() };
+    Error::Invalid { problems: vec![Problem { path: "target.stdout".to_owned(), origin: None, fault }] }
+}
+
+/// A copy to stdout.
+fn no_copy() -> Error {
+    let fault = Fault::NotBuilt { instead: Some("stdout takes `mode: replication`") };
+    Error::Invalid {
+        problems: vec![Problem { path: "source.postgres.mode".to_owned(), origin: None, fault }],
+    }
 }
 
 /// What plugins' random numbers start from: the same each time this pipeline runs.

@@ -36,6 +36,33 @@ pub struct Ready {
     pub accept_changed_modifiers: bool,
 }
 
+/// What `pgstream run` does.
+#[derive(Clone, Debug)]
+pub enum Run {
+    /// Keeps a database like the source.
+    Apply(Box<Ready>),
+    /// Prints what happens.
+    Print(Box<Print>),
+}
+
+/// Everything that printing needs.
+#[derive(Clone, Debug)]
+pub struct Print {
+    /// Where rows come from.
+    pub source: Source,
+    /// What happens to them on the way.
+    pub modifiers: modify::Options,
+    /// What may wait between source and output, in bytes.
+    pub queue_bytes: usize,
+}
+
+/// Where rows go.
+#[derive(Clone, Debug)]
+pub(super) enum Destination {
+    Postgres(Target),
+    Stdout { queue_bytes: usize },
+}
+
 /// The source, which is all that `init` and `destroy` need.
 #[derive(Clone, Debug)]
 pub struct Source {

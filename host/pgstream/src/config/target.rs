@@ -3,27 +3,46 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use schema::Kind;
 use sink::postgres::{Ddl, Destructive, OnConflict, Options, Rewriting};
 
-use super::problem::Fault;
-use super::ready::{BATCH_BYTES, BATCH_ROWS, QUEUE_BYTES, Target};
+use super::ready::{BATCH_BYTES, BATCH_ROWS, Destination, QUEUE_BYTES, Target};
 use super::section::Section;
 use super::source;
 
 /// Reads the section `target`; an absent one is a problem only where it is `required`.
-pub(super) fn read(root: &mut Section<'_>, required: bool) -> Option<Target> {
+pub(super) fn read(root: &mut Section<'_>, required: bool) -> Option<Destination> {
     if !required && !root.has("target") {
         return None;
     }
     root.section("target", |target| {
         target.not_built(&["kafka", "search", "webhooks"]);
+        let kind = target.choice("kind", &[("postgres", Kind::Postgres), ("stdout", Kind::Stdout)]);
+        let mut stdout = target.section("stdout", read_stdout);
         // `stdout: {}` has nothing in it, and asks for something all the same.
-        if target.has("stdout") {
-            target.problem("stdout", Fault::NotBuilt { instead: None });
+        let is_there = target.has("stdout") && stdout.is_some();
+        if kind.is_none() && is_there && target.has("postgres") {
+            target.refuse("stdout", "expected one target, or `kind` (`--target`) to say which of them");
         }
-        target.section("postgres", read_postgres)
+        let prints = kind.map_or(is_there, |kind| kind == Kind::Stdout);
+        // What is not wanted has to be right all the same.
+        let postgres =
+            if prints && !target.has("postgres") { None } else { target.section("postgres", read_postgres) };
+        if prints { stdout.take() } else { postgres.map(Destination::Postgres) }
     })
+}
+
+/// Which target.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Postgres,
+    Stdout,
+}
+
+/// None where it is switched off.
+fn read_stdout(section: &mut Section<'_>) -> Option<Destination> {
+    let enabled = section.flag("enabled").unwrap_or(true);
+    let queue_bytes = section.bytes("max_queue_bytes").unwrap_or(QUEUE_BYTES);
+    enabled.then_some(Destination::Stdout { queue_bytes })
 }
 
 fn read_postgres(section: &mut Section<'_>) -> Option<Target> {
@@ -55,7 +74,7 @@ fn read_ddl(section: &mut Section<'_>) -> Ddl {
         section.refuse("exclude_ddl_object_types", "expected this or include_ddl_object_types, not both");
     }
     let excluded = match included {
-        Some(included) => Kind::ALL.into_iter().filter(|kind| !included.contains(kind)).collect(),
+        Some(included) => schema::Kind::ALL.into_iter().filter(|kind| !included.contains(kind)).collect(),
         None => excluded.unwrap_or_default(),
     };
     let actions = [("apply", Destructive::Apply), ("stop", Destructive::Stop), ("keep", Destructive::Keep)];
@@ -68,7 +87,7 @@ fn read_ddl(section: &mut Section<'_>) -> Ddl {
 }
 
 /// Kinds of objects, in the singular or the plural; `None` where nothing is written.
-fn read_kinds(section: &mut Section<'_>, key: &'static str) -> Option<BTreeSet<Kind>> {
+fn read_kinds(section: &mut Section<'_>, key: &'static str) -> Option<BTreeSet<schema::Kind>> {
     if !section.has(key) {
         return None;
     }
@@ -82,12 +101,15 @@ fn read_kinds(section: &mut Section<'_>, key: &'static str) -> Option<BTreeSet<K
             "constraints" | "constraint" => "table constraint",
             other => other.strip_suffix('s').unwrap_or(other),
         };
-        match Kind::of_name(singular) {
+        match schema::Kind::of_name(singular) {
             // A table is not much without its parts.
-            Some(Kind::Table) => kinds.extend([Kind::Table, Kind::Column, Kind::Constraint]),
+            Some(schema::Kind::Table) => {
+                kinds.extend([schema::Kind::Table, schema::Kind::Column, schema::Kind::Constraint])
+            }
             Some(kind) => kinds.extend([kind]),
             None => {
-                let known: Vec<String> = Kind::ALL.iter().map(|kind| kind.name().replace(' ', "_")).collect();
+                let known: Vec<String> =
+                    schema::Kind::ALL.iter().map(|kind| kind.name().replace(' ', "_")).collect();
                 section.refuse(key, format!("`{word}` is no kind of object: {}", known.join(", ")));
             }
         }

@@ -1,7 +1,11 @@
-//! A transaction that is larger than the memory it may take.
+//! What is large: a transaction that does not fit into the memory it may take, and tables of millions of rows.
+
+use std::time::Duration;
 
 use pipeline::{PATIENCE, Rig};
-use testbed::eventually_within;
+use testbed::{eventually_within, tpcb};
+
+use crate::tables::{joined, table};
 
 /// What the process holds at most, in MiB, from its peak so far.
 fn peak_mib(pid: u32) -> u64 {
@@ -42,5 +46,39 @@ async fn a_transaction_larger_than_the_memory_cap_arrives_at_once_and_an_aborted
     let peak = peak_mib(pgstream.pid());
     assert!(peak < 160, "{peak} MiB were held for a cap of 16 MiB");
     rig.same("SELECT count(*), sum(hashtextextended(v, id)) FROM public.wide").await.unwrap();
+    rig.drain(pgstream).await.unwrap();
+}
+
+/// As `pgbench -i -s 20`, and its transactions all the while.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn heavy_two_million_accounts_are_copied_under_load_and_again_beside_the_stream() {
+    const SCALE: u32 = 20;
+    let mut rig = Rig::start(15, tpcb::DDL, "").await.unwrap();
+    rig.source(&tpcb::fill(SCALE)).await.unwrap();
+    let mode = "mode: snapshot_and_replication\n    snapshot: {mode: data}";
+    rig.config = rig.config.replacen("mode: replication", mode, 1);
+    let (load, url) = (tpcb::Run::default(), rig.server.url("source"));
+    let driver = {
+        let load = load.clone();
+        tokio::spawn(async move { load.drive(&url, SCALE, 2, Duration::from_millis(2)).await })
+    };
+    let mut pgstream = rig.run().unwrap();
+    pgstream.logs("stream started", PATIENCE * 3).await.unwrap();
+    let during_copy = load.transactions();
+    let spoil = "UPDATE pgbench_accounts SET abalance = 7 WHERE aid % 1000 = 0; DELETE FROM pgbench_tellers WHERE tid % 2 = 0";
+    rig.server.sql("target", spoil).await.unwrap();
+    table(&["resync", "pgbench_accounts", "pgbench_tellers"], &rig.config);
+    joined(&rig.server, &mut pgstream).await;
+    load.end();
+    driver.await.unwrap().unwrap();
+    assert!(during_copy > 100 && load.transactions() > during_copy + 100, "{during_copy}");
+    rig.caught_up(&mut pgstream).await.unwrap();
+    for name in tpcb::TABLES {
+        rig.same(&format!("SELECT count(*), sum(hashtextextended(t::text, 0)) FROM {name} AS t"))
+            .await
+            .unwrap();
+    }
+    let peak = peak_mib(pgstream.pid());
+    assert!(peak < 128, "{peak} MiB");
     rig.drain(pgstream).await.unwrap();
 }

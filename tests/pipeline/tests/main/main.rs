@@ -11,6 +11,7 @@ mod pausing;
 mod plan;
 mod plugins;
 mod positions;
+mod printing;
 mod rewriting;
 mod schema;
 mod schema_copy;
