@@ -14,10 +14,11 @@ use modify::Chain;
 use sink::postgres::Summary;
 use tokio::task::{block_in_place, spawn_blocking};
 
-use crate::config::Print;
+use crate::config::{Mode, Print};
 use crate::failure::Error;
 use crate::pipeline::{self, Flow};
 use crate::shutdown::Stop;
+use crate::snapshot;
 
 /// Prints until a stop is asked for or an error ends it. As with [`pipeline::run`], an error before the first row could
 /// flow is final.
@@ -26,6 +27,10 @@ use crate::shutdown::Stop;
 /// The first error that cannot be recovered from.
 pub(crate) async fn run(print: Print, stop: Stop) -> Result<Summary, Error> {
     let mut chain = block_in_place(|| Chain::load(&print.modifiers))?;
+    if print.source.mode == Mode::Snapshot {
+        snapshot::print(&print, chain, &stop).await?;
+        return Ok(Summary::default());
+    }
     let written = Arc::new(AtomicU64::new(0));
     let mut flow = start(&print, &mut chain, &written).await?;
     let (mut outage, mut attempt) = (Instant::now(), 0);

@@ -343,8 +343,8 @@ pub(crate) struct Snapshot {
     /// Address of the source
     #[arg(long, alias = "source-url", value_name = "URL")]
     pub postgres_url: Option<String>,
-    /// Kind of target; so far postgres
-    #[arg(long, value_name = "KIND", value_parser = ["postgres"], hide_possible_values = true)]
+    /// Kind of target: postgres, or stdout for one line of JSON a row
+    #[arg(long, value_name = "KIND", value_parser = ["postgres", "stdout"], hide_possible_values = true)]
     pub target: Option<String>,
     /// Address of the target
     #[arg(long, value_name = "URL")]
@@ -428,6 +428,7 @@ impl Cli {
             Command::Snapshot(snapshot) => {
                 give("--postgres-url", SOURCE_URL, snapshot.postgres_url.as_deref());
                 give("--target-url", TARGET_URL, snapshot.target_url.as_deref());
+                give("--target", TARGET_KIND, snapshot.target.as_deref());
                 let tables = snapshot.tables.join(" ");
                 give("--tables", TABLES, Some(tables.as_str()).filter(|tables| !tables.is_empty()));
                 give("--reset", CLEAN, snapshot.reset.then_some("true"));

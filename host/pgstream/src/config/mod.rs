@@ -82,7 +82,9 @@ impl Input {
             Destination::Postgres(target) => {
                 Run::Apply(Box::new(Ready { source, target, modifiers, accept_changed_modifiers }))
             }
-            Destination::Stdout { .. } if source.mode != Mode::Replication => return Err(no_copy()),
+            Destination::Stdout { .. } if source.mode == Mode::SnapshotAndReplication => {
+                return Err(no_state());
+            }
             Destination::Stdout { queue_bytes } => {
                 Run::Print(Box::new(Print { source, modifiers, queue_bytes }))
             }
@@ -243,9 +245,11 @@ fn no_database() -> Error {
     Error::Invalid { problems: vec![Problem { path: "target.stdout".to_owned(), origin: None, fault }] }
 }
 
-/// A copy to stdout.
-fn no_copy() -> Error {
-    let fault = Fault::NotBuilt { instead: Some("stdout takes `mode: replication`") };
+/// A copy to stdout, whose end nothing would know.
+fn no_state() -> Error {
+    let reason = "expected replication or snapshot: stdout keeps no note of what is copied; run `pgstream init`, then `pgstream \
+                  snapshot`, then `pgstream run`, and what changed meanwhile comes twice";
+    let fault = Fault::Value { reason: reason.to_owned() };
     Error::Invalid {
         problems: vec![Problem { path: "source.postgres.mode".to_owned(), origin: None, fault }],
     }

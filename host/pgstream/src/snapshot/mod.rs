@@ -6,6 +6,7 @@
 
 mod beside;
 mod modifier;
+mod print;
 mod progress;
 mod queue;
 mod rows;
@@ -25,6 +26,7 @@ use sink::postgres::copy::{self, Archive, Entry, Ledger, Phase, State, Status, W
 
 pub(crate) use self::beside::{Beside, Standing};
 use self::modifier::Modifier;
+pub(crate) use self::print::print;
 use self::schema::Schema;
 use crate::config::{self, Mode, Ready, What};
 use crate::failure::Error;

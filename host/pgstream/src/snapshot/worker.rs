@@ -15,7 +15,7 @@ use super::rows::{FAILED, GOING, Round, STALE, Way};
 use crate::failure::Error;
 
 /// How much is read before it is written.
-const PIECE: usize = 256 << 10;
+pub(super) const PIECE: usize = 256 << 10;
 /// How many pieces a reader may be ahead of its writer.
 const AHEAD: usize = 4;
 

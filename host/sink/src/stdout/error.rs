@@ -53,7 +53,9 @@ pub enum Error {
 }
 
 impl Error {
-    pub(super) fn output(error: std::io::Error) -> Self {
+    /// What a failed write means.
+    #[must_use]
+    pub fn output(error: std::io::Error) -> Self {
         if error.kind() == ErrorKind::BrokenPipe {
             Self::Closed
         } else {

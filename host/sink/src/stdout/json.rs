@@ -17,7 +17,9 @@ use super::Error;
 /// The object that each line is, as far as all have it.
 pub(super) fn envelope(action: &str, transaction: Option<Transaction>) -> String {
     let (lsn, at) = transaction.map_or((Lsn::ZERO, 0), |it| (it.commit_lsn, it.committed_at));
-    format!("{{\"action\":\"{action}\",\"timestamp\":\"{}\",\"lsn\":\"{lsn}\"", event::timestamp(at))
+    // The original's two forms: a row of a copy has no position.
+    let at = if lsn == Lsn::ZERO { event::rfc3339(at) } else { event::timestamp(at) };
+    format!("{{\"action\":\"{action}\",\"timestamp\":\"{at}\",\"lsn\":\"{lsn}\"")
 }
 
 fn named(line: &mut Vec<u8>, action: &str, transaction: Option<Transaction>, table: &TableName) {

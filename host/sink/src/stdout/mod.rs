@@ -46,6 +46,16 @@ pub fn run(
     Ok(summary)
 }
 
+/// Writes the lines of a batch.
+///
+/// # Errors
+/// As [`run`].
+pub fn write_to(batch: &Batch, output: &mut impl Write) -> Result<(), Error> {
+    let mut lines = Vec::new();
+    write(batch, &mut lines, &mut Summary::default())?;
+    output.write_all(&lines).map_err(Error::output)
+}
+
 /// Appends the lines of a batch.
 fn write(batch: &Batch, lines: &mut Vec<u8>, summary: &mut Summary) -> Result<(), Error> {
     let mut transaction = None;

@@ -53,7 +53,8 @@ async fn a_transaction_larger_than_the_memory_cap_arrives_at_once_and_an_aborted
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn heavy_two_million_accounts_are_copied_under_load_and_again_beside_the_stream() {
     const SCALE: u32 = 20;
-    let mut rig = Rig::start(15, tpcb::DDL, "").await.unwrap();
+    let ddl = format!("{} ALTER TABLE pgbench_history REPLICA IDENTITY FULL", tpcb::DDL);
+    let mut rig = Rig::start(15, &ddl, "").await.unwrap();
     rig.source(&tpcb::fill(SCALE)).await.unwrap();
     let mode = "mode: snapshot_and_replication\n    snapshot: {mode: data}";
     rig.config = rig.config.replacen("mode: replication", mode, 1);

@@ -281,3 +281,33 @@ async fn a_reader_that_goes_away_ends_it_with_the_reason() {
     let told = Pgstream::command(&["status"], &printing(&rig, "")).unwrap();
     assert!(told.stdout.contains("confirmed"), "{}", told.stdout);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_there_is_printed_as_inserts_without_a_position() {
+    let ddl = "CREATE TABLE t (id int PRIMARY KEY, mail text); CREATE TABLE p (id int PRIMARY KEY, v text) PARTITION BY HASH (id); \
+               CREATE TABLE p0 PARTITION OF p FOR VALUES WITH (MODULUS 2, REMAINDER 0); \
+               CREATE TABLE p1 PARTITION OF p FOR VALUES WITH (MODULUS 2, REMAINDER 1)";
+    let rig = Rig::start(15, ddl, "").await.unwrap();
+    rig.source(
+        "INSERT INTO t SELECT i, 'mail-secret-raw' || i || '@example.com' FROM generate_series(1, 3000) AS i; \
+                INSERT INTO p SELECT i, 'a\ttab' FROM generate_series(1, 100) AS i",
+    )
+    .await
+    .unwrap();
+    let rules = "modifiers:\n  transformations:\n    table_transformers:\n      - {table: t, column_transformers: {mail: {name: masking, parameters: {type: email}}}}\n";
+    let config = printing(&rig, rules);
+    let done = Pgstream::command(&["snapshot", "--tables", "t,p"], &config).unwrap();
+    assert_eq!(done.code(), Some(0), "{}", done.stderr);
+    let events = lines(&done.stdout);
+    let of = |table: &str| events.iter().filter(|event| event["table"] == table).count();
+    assert_eq!((events.len(), of("t"), of("p")), (3100, 3000, 100));
+    assert!(!done.stdout.contains("secret-raw"), "{}", events[0]);
+    let first = events.iter().find(|event| event["table"] == "p").unwrap();
+    assert_eq!((&first["action"], &first["lsn"]), (&json!("I"), &json!("0/0")));
+    assert_eq!(row(first, "columns")["v"], json!("a\ttab"));
+    let at = first["timestamp"].as_str().unwrap();
+    assert!(at.contains('T') && at.ends_with('Z'), "{at}");
+    let refused = config.replacen("mode: replication", "mode: snapshot_and_replication", 1);
+    let refused = Pgstream::command(&["run"], &refused).unwrap();
+    assert!(refused.code() == Some(2) && refused.stderr.contains("keeps no note"), "{}", refused.stderr);
+}
