@@ -4,6 +4,7 @@ mod bars;
 pub mod cli;
 pub mod config;
 pub mod failure;
+mod flow;
 pub mod pipeline;
 mod print;
 pub mod report;

@@ -1,23 +1,19 @@
-//! The whole flow: a listener, the modifiers and a sink, and what happens when one of them fails.
-//!
-//! Batches go from left to right through two links; the confirmed position comes back on one channel. Each stage
-//! ends when the one before it has closed its link, so a stop at the listener drains everything, and an error anywhere
-//! ends all three. There is one way to recover: start again from the target's progress row.
+//! The whole of a run into a database: what is connected and checked before the three stages of `flow.rs` run, and
+//! what happens when one of them fails. There is one way to recover: start again from the target's progress row.
 
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
-use buffer::{Budget, Held};
-use checkpoint::Confirmer;
-use event::{Lsn, TableName};
+use buffer::Budget;
+use event::Lsn;
 use modify::Chain;
 use sink::postgres::Summary;
-use tokio::sync::mpsc;
-use tokio::task::{JoinHandle, block_in_place};
+use tokio::task::block_in_place;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Mode, Ready};
 pub use crate::failure::Error;
+use crate::flow::{Flow, bind};
 use crate::shutdown::Stop;
 use crate::snapshot::{self, Before, Beside, Standing};
 
@@ -185,27 +181,6 @@ async fn start(ready: &Ready, chain: &mut Chain, beside: Option<Until>) -> Resul
     Ok(Flowing { flow: Flow { source, start, budget }, writer, waiting })
 }
 
-/// Binds the rules to the tables that the source sends; those whose rows they keep from the sink.
-pub(crate) async fn bind(
-    source: &mut listen::wal::Source,
-    chain: &mut Chain,
-) -> Result<HashSet<TableName>, Error> {
-    let dropped = source.dropped(chain.missing(source.relations())).await?;
-    chain.let_go(dropped);
-    let bound = block_in_place(|| chain.bind(source.relations()))?;
-    for warning in &bound.warnings {
-        tracing::warn!("{warning}");
-    }
-    let dropped = bound.dropped();
-    source
-        .check_identities({
-            let dropped = dropped.clone();
-            move |table| !dropped.contains(table)
-        })
-        .await?;
-    Ok(dropped)
-}
-
 impl Flowing {
     /// Runs until it ends, or until it is to stand still: then it has ended in order.
     async fn finish_or_stand(
@@ -230,57 +205,5 @@ impl Flowing {
     async fn finish(self, chain: Chain, halt: CancellationToken) -> (Option<Chain>, Result<Summary, Error>) {
         let Self { flow, writer, .. } = self;
         flow.run(chain, halt, |input, confirm| tokio::spawn(writer.run(input, confirm))).await
-    }
-}
-
-/// A source that is ready to send, and where it goes on.
-pub(crate) struct Flow {
-    pub(crate) source: listen::wal::Source,
-    pub(crate) start: Lsn,
-    pub(crate) budget: Budget,
-}
-
-impl Flow {
-    /// Runs the three stages until all have ended, and gives the chain back. `sink` starts the last one.
-    pub(crate) async fn run<E>(
-        self,
-        chain: Chain,
-        halt: CancellationToken,
-        sink: impl FnOnce(mpsc::Receiver<Held>, Confirmer) -> JoinHandle<Result<Summary, E>>,
-    ) -> (Option<Chain>, Result<Summary, Error>)
-    where
-        Error: From<E>,
-    {
-        let (to_modify, from_listener) = buffer::link();
-        let (to_sink, from_modify) = buffer::link();
-        let (confirmer, confirmed) = checkpoint::channel(self.start);
-        // A stage that ends in the middle would be noticed only with the next row: it stops the listener.
-        let stream = self.source.stream(self.start, to_modify, self.budget, confirmed, halt.clone());
-        let listener = tokio::spawn(stream);
-        // Components are called synchronously and may take a second: on a thread of their own.
-        let ends = halt.clone().drop_guard();
-        let modifiers = tokio::task::spawn_blocking(move || {
-            let _ends = ends;
-            modify::run(chain, from_listener, to_sink)
-        });
-        let sink = sink(from_modify, confirmer);
-        let writer = async {
-            let _ends = halt.drop_guard();
-            sink.await
-        };
-        let (listened, modified, written) = tokio::join!(listener, modifiers, writer);
-        let Ok((chain, modified)) = modified else {
-            return (None, Err(Error::Bug { stage: "modifiers" }));
-        };
-        // The sink's reason first: when it ends, the others end with it.
-        let ended = match (written, modified, listened) {
-            (Ok(Err(error)), _, _) => Err(error.into()),
-            (_, Err(error), _) => Err(error.into()),
-            (_, _, Ok(Err(error))) => Err(error.into()),
-            (Err(_), _, _) => Err(Error::Bug { stage: "sink" }),
-            (_, _, Err(_)) => Err(Error::Bug { stage: "listener" }),
-            (Ok(Ok(summary)), Ok(()), Ok(Ok(_))) => Ok(summary),
-        };
-        (Some(chain), ended)
     }
 }

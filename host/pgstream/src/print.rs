@@ -16,11 +16,11 @@ use tokio::task::{block_in_place, spawn_blocking};
 
 use crate::config::{Mode, Print};
 use crate::failure::Error;
-use crate::pipeline::{self, Flow};
+use crate::flow::{Flow, bind};
 use crate::shutdown::Stop;
 use crate::snapshot;
 
-/// Prints until a stop is asked for or an error ends it. As with [`pipeline::run`], an error before the first row could
+/// Prints until a stop is asked for or an error ends it. As with [`pipeline::run`](crate::pipeline::run), an error before the first row could
 /// flow is final.
 ///
 /// # Errors
@@ -74,7 +74,7 @@ pub(crate) async fn run(print: Print, stop: Stop) -> Result<Summary, Error> {
 /// Connects, binds the rules, and finds where to go on.
 async fn start(print: &Print, chain: &mut Chain, written: &AtomicU64) -> Result<Flow, Error> {
     let mut source = Source::connect(print.source.wal.clone()).await?;
-    pipeline::bind(&mut source, chain).await?;
+    bind(&mut source, chain).await?;
     let start = source.confirmed().max(Lsn(written.load(Ordering::Relaxed)));
     Ok(Flow { source, start, budget: Budget::new(print.queue_bytes) })
 }

@@ -80,7 +80,7 @@ impl Input {
         let accept_changed_modifiers = self.accept_changed_modifiers;
         let ready = match target {
             Destination::Postgres(target) => {
-                Run::Apply(Box::new(Ready { source, target, modifiers, accept_changed_modifiers }))
+                Run::Apply(Box::new(Ready { source, target: *target, modifiers, accept_changed_modifiers }))
             }
             Destination::Stdout { .. } if source.mode == Mode::SnapshotAndReplication => {
                 return Err(no_state());
@@ -114,7 +114,7 @@ impl Input {
             return Err(Error::Invalid { problems: Vec::new() });
         };
         let target = match loaded.ready.target {
-            Some(Destination::Postgres(target)) => Some(target),
+            Some(Destination::Postgres(target)) => Some(*target),
             Some(Destination::Stdout { .. }) | None => None,
         };
         Ok(Loaded { ready: (source, target), logging: loaded.logging, warnings: loaded.warnings })

@@ -59,7 +59,7 @@ pub struct Print {
 /// Where rows go.
 #[derive(Clone, Debug)]
 pub(super) enum Destination {
-    Postgres(Target),
+    Postgres(Box<Target>),
     Stdout { queue_bytes: usize },
 }
 

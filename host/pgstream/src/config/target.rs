@@ -27,7 +27,7 @@ pub(super) fn read(root: &mut Section<'_>, required: bool) -> Option<Destination
         // What is not wanted has to be right all the same.
         let postgres =
             if prints && !target.has("postgres") { None } else { target.section("postgres", read_postgres) };
-        if prints { stdout.take() } else { postgres.map(Destination::Postgres) }
+        if prints { stdout.take() } else { postgres.map(|target| Destination::Postgres(Box::new(target))) }
     })
 }
 
