@@ -95,7 +95,7 @@ pub struct Column {
 pub struct Relation {
     /// `pg_class.oid` on the source (of the root, where partitions are published as their root).
     pub oid: u32,
-    /// Stays the same when the table is renamed; the oid in decimal until a schema log gives a better one.
+    /// Stays the same when the table is renamed: `pgstream.table_ids` gives it, else it is the oid in decimal.
     pub id: String,
     /// Where the table is.
     pub name: TableName,

@@ -1,5 +1,6 @@
 //! What the catalog knows of tables that the stream does not tell: attribute numbers, type names, keys.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use event::{GeneratedKind, Horizon, IdentityColumn, ParseHorizonError, ReplicaIdentity, TableName};
@@ -14,6 +15,8 @@ use crate::wal::{Error, TableWithoutIdentity};
 #[derive(Clone, Debug)]
 pub(crate) struct Table {
     pub(crate) oid: u32,
+    /// What schema tracking has given it for life.
+    pub(crate) id: Option<String>,
     pub(crate) name: TableName,
     pub(crate) identity: ReplicaIdentity,
     /// By attribute number, with those that were dropped.
@@ -93,6 +96,7 @@ pub(crate) async fn tables(client: &Client, oids: &[u32]) -> Result<Vec<Table>, 
         if tables.last().is_none_or(|table| table.oid != oid) {
             tables.push(Table {
                 oid,
+                id: None,
                 name: TableName::new(row.get::<_, String>(1), row.get::<_, String>(2)),
                 identity: identity(row.get(3)),
                 columns: Vec::new(),
@@ -102,7 +106,27 @@ pub(crate) async fn tables(client: &Client, oids: &[u32]) -> Result<Vec<Table>, 
             table.columns.push(attribute(row));
         }
     }
+    let mut ids = lasting_ids(client, oids).await?;
+    for table in &mut tables {
+        table.id = ids.remove(&table.oid);
+    }
     Ok(tables)
+}
+
+/// The identifiers that tables keep for life, where there are some and the role may read them.
+async fn lasting_ids(client: &Client, oids: &[u32]) -> Result<HashMap<u32, String>, Error> {
+    const READABLE: &str = "SELECT EXISTS (SELECT FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace \
+        WHERE n.nspname = 'pgstream' AND c.relname = 'table_ids' AND has_schema_privilege(n.oid, 'USAGE') \
+          AND has_table_privilege(c.oid, 'SELECT'))";
+    const IDS: &str =
+        "SELECT t.oid::oid, t.id::text FROM pgstream.table_ids AS t WHERE t.oid = ANY ($1::oid[]::int8[])";
+    let fault = Error::statement("read the identifiers of tables");
+    let is_readable: bool = client.query_one(READABLE, &[]).await.map_err(&fault)?.get(0);
+    if !is_readable {
+        return Ok(HashMap::new());
+    }
+    let rows = client.query(IDS, &[&oids]).await.map_err(&fault)?;
+    Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
 }
 
 fn attribute(row: &Row) -> Attribute {

@@ -86,8 +86,13 @@ impl Relations {
             identity_column: column.identity_column,
         });
         let columns = columns.collect();
-        let table =
-            Table { oid: relation.oid, name: relation.name, identity: relation.replica_identity, columns };
+        let table = Table {
+            oid: relation.oid,
+            id: table.pgstream_id.clone(),
+            name: relation.name,
+            identity: relation.replica_identity,
+            columns,
+        };
         self.catalog.tables.remove(&table.oid);
         self.told.insert(table.oid, table);
     }
@@ -142,18 +147,23 @@ pub(crate) fn from_catalog(table: &Table, published: &[String]) -> Relation {
     let sent = table.columns.iter().filter(|column| !column.dropped && published.contains(&column.name));
     Relation {
         oid: table.oid,
-        id: table.oid.to_string(),
+        id: id_of(table),
         name: table.name.clone(),
         replica_identity: table.identity,
         version: 0,
-        columns: sent.map(|attribute| column(table.oid, attribute)).collect(),
+        columns: sent.map(|attribute| column(&id_of(table), attribute)).collect(),
     }
 }
 
-fn column(oid: u32, attribute: &Attribute) -> Column {
+/// That for life, else its oid.
+fn id_of(table: &Table) -> String {
+    table.id.clone().unwrap_or_else(|| table.oid.to_string())
+}
+
+fn column(table: &str, attribute: &Attribute) -> Column {
     Column {
         name: attribute.name.clone(),
-        id: format!("{oid}-{}", attribute.attnum),
+        id: format!("{table}-{}", attribute.attnum),
         attnum: attribute.attnum,
         type_oid: attribute.type_oid,
         type_name: attribute.type_name.clone(),
@@ -194,6 +204,11 @@ pub(crate) fn from_message(
 ) -> Relation {
     let mut type_names = type_names.iter();
     let attributes = attributes_of(message, context);
+    let id = match context {
+        Context { table: Some(table), .. } => id_of(table),
+        Context { before: Some(before), .. } => before.id.clone(),
+        Context { .. } => message.oid.to_string(),
+    };
     let columns = message.columns.iter().zip(attributes).map(|(sent, attribute)| {
         let type_name = match attribute {
             Some(attribute) if names(Some(attribute), sent) => attribute.type_name.clone(),
@@ -202,29 +217,33 @@ pub(crate) fn from_message(
         let identity = sent.key || message.identity == ReplicaIdentity::Full;
         // Without a catalog: the key that Postgres sends by default is the primary key, and it is never null.
         let key = sent.key && message.identity == ReplicaIdentity::Default;
-        let attnum = attribute.map_or(0, |at| at.attnum);
+        // Of a table that is gone by now, the version before knows what has not changed since.
+        let before = context.before.filter(|_| context.table.is_none()).and_then(|before| {
+            before.columns.iter().find(|it| it.name == sent.name && it.type_oid == sent.type_oid)
+        });
+        let attnum = attribute.map(|at| at.attnum).or(before.map(|it| it.attnum)).unwrap_or(0);
         // Of a dropped one the catalog has the number and nothing else.
         let attribute = attribute.filter(|at| !at.dropped);
         Column {
             name: sent.name.to_owned(),
             id: match attnum {
-                0 => format!("{}-{}", message.oid, sent.name),
-                _ => format!("{}-{attnum}", message.oid),
+                0 => format!("{id}-{}", sent.name),
+                _ => format!("{id}-{attnum}"),
             },
             attnum,
             type_oid: sent.type_oid,
             type_name,
-            nullable: attribute.map_or(!key, |at| at.nullable),
-            primary: attribute.map_or(key, |at| at.primary),
+            nullable: attribute.map(|at| at.nullable).or(before.map(|it| it.nullable)).unwrap_or(!key),
+            primary: attribute.map(|at| at.primary).or(before.map(|it| it.primary)).unwrap_or(key),
             identity,
-            unique: attribute.is_some_and(|at| at.unique),
+            unique: attribute.map(|at| at.unique).or(before.map(|it| it.unique)).unwrap_or(false),
             generated: attribute.and_then(|at| at.generated),
             identity_column: attribute.and_then(|at| at.identity_column),
         }
     });
     Relation {
         oid: message.oid,
-        id: message.oid.to_string(),
+        id: id.clone(),
         name: TableName::new(message.schema, message.name),
         replica_identity: message.identity,
         version: 0,

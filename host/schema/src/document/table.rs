@@ -104,10 +104,11 @@ impl Table {
     #[must_use]
     pub fn relation(&self) -> Relation {
         let oid = self.oid.0;
+        let id = self.pgstream_id.clone().unwrap_or_else(|| oid.to_string());
         let sent = self.columns.iter().filter(|column| column.generated_kind.is_empty());
         let columns = sent.map(|column| event::Column {
             name: column.name.clone(),
-            id: format!("{oid}-{}", column.attnum),
+            id: format!("{id}-{}", column.attnum),
             attnum: column.attnum,
             type_oid: column.type_oid.0,
             type_name: column.type_name.clone(),
@@ -124,7 +125,7 @@ impl Table {
         });
         Relation {
             oid,
-            id: oid.to_string(),
+            id: id.clone(),
             name: TableName::new(self.schema.as_str(), self.name.as_str()),
             replica_identity: match self.replica_identity.as_deref() {
                 Some("n") => ReplicaIdentity::Nothing,

@@ -10,7 +10,7 @@ use event::{
     Batch, Chunk, Column, Identity, Lsn, OldImage, Op, Relation, RowAt, TableName, Transaction, Truncate,
     Value,
 };
-use serde_json::{Value as Json, json};
+use serde_json::json;
 
 use super::Error;
 
@@ -30,11 +30,12 @@ fn named(line: &mut Vec<u8>, action: &str, transaction: Option<Transaction>, tab
     text(line, &table.name);
 }
 
-/// Appends a row's line.
+/// Appends a row's line; `metadata`: its chunk's.
 pub(super) fn row(
     batch: &Batch,
     row: RowAt,
     transaction: Option<Transaction>,
+    metadata: &str,
     line: &mut Vec<u8>,
 ) -> Result<(), Error> {
     let Some(chunk) = batch.chunks.get(row.chunk) else { return Ok(()) };
@@ -67,7 +68,6 @@ pub(super) fn row(
         values(line, &relation.name, all)?;
         line.push(b']');
     }
-    let metadata = metadata(chunk);
     line.extend_from_slice(format!(",\"metadata\":{metadata},\"ordinal\":{}}}\n", row.ordinal).as_bytes());
     Ok(())
 }
@@ -155,7 +155,8 @@ fn decoded(hex: &str) -> Vec<u8> {
     pairs.map(byte).collect()
 }
 
-fn metadata(chunk: &Chunk) -> Json {
+/// What a row's line says of its table.
+pub(super) fn metadata(chunk: &Chunk) -> String {
     let relation: &Relation = &chunk.relation;
     let id = |at: usize| relation.columns.get(at).map(|column| column.id.as_str());
     let key: Vec<&str> = match &chunk.identity {
@@ -163,12 +164,13 @@ fn metadata(chunk: &Chunk) -> Json {
         Identity::Unknown => relation.identity_columns().filter_map(id).collect(),
         Identity::None | Identity::Computed(_) => Vec::new(),
     };
-    json!({"schema_id": null, "table_pgstream_id": relation.id, "id_col_pgstream_id": key})
+    json!({"schema_id": null, "table_pgstream_id": relation.id, "id_col_pgstream_id": key}).to_string()
 }
 
 /// A JSON string.
 fn text(line: &mut Vec<u8>, plain: &str) {
-    line.extend_from_slice(Json::from(plain).to_string().as_bytes());
+    // To memory, and a string: neither fails.
+    let _written = serde_json::to_writer(line, plain);
 }
 
 #[cfg(test)]

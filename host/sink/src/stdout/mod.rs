@@ -58,6 +58,7 @@ pub fn write_to(batch: &Batch, output: &mut impl Write) -> Result<(), Error> {
 
 /// Appends the lines of a batch.
 fn write(batch: &Batch, lines: &mut Vec<u8>, summary: &mut Summary) -> Result<(), Error> {
+    let metadata: Vec<String> = batch.chunks.iter().map(json::metadata).collect();
     let mut transaction = None;
     for step in batch.walk() {
         match step {
@@ -69,7 +70,8 @@ fn write(batch: &Batch, lines: &mut Vec<u8>, summary: &mut Summary) -> Result<()
                     Op::Delete => &mut summary.deletes,
                 };
                 *counted += 1;
-                json::row(batch, row, transaction, lines)?;
+                let metadata = metadata.get(row.chunk).map_or("null", String::as_str);
+                json::row(batch, row, transaction, metadata, lines)?;
             }
             Walk::Truncate(truncate) => {
                 summary.truncates += 1;

@@ -84,6 +84,15 @@ async fn each_event_has_the_form_that_the_original_gives_it() {
         );
         assert_eq!(insert["metadata"]["id_col_pgstream_id"], json!([first["id"]]));
         assert_eq!(insert["metadata"]["schema_id"], Value::Null);
+        let id = rig
+            .server
+            .value("source", "SELECT id FROM pgstream.table_ids WHERE oid = 't'::regclass")
+            .await
+            .unwrap();
+        assert_eq!(
+            (&insert["metadata"]["table_pgstream_id"], &first["id"]),
+            (&json!(id), &json!(format!("{id}-1")))
+        );
         let (at, lsn) = (insert["timestamp"].as_str().unwrap(), insert["lsn"].as_str().unwrap());
         assert!(at.starts_with("20") && at.ends_with("+00") && lsn.contains('/'), "{at} {lsn}");
         let values = row(insert, "columns");
@@ -128,6 +137,12 @@ async fn a_change_of_the_schema_stands_before_its_rows_with_documents_and_differ
     let events = printed(&rig, &pgstream, 1).await;
     let actions: Vec<&str> = events.iter().map(|event| event["action"].as_str().unwrap()).collect();
     assert_eq!(actions, ["I", "M", "M", "I", "M", "M"], "{events:?}");
+    let (first, last) = (&events[0], &events[3]);
+    assert_eq!(
+        first["columns"][1]["id"], last["columns"][1]["id"],
+        "a column that was renamed has another id"
+    );
+    assert_eq!((&first["columns"][1]["name"], &last["columns"][1]["name"]), (&json!("v"), &json!("w")));
     let messages: Vec<&Value> = events.iter().filter(|event| event["action"] == "M").collect();
     let contents: Vec<Value> = messages
         .iter()

@@ -20,7 +20,13 @@ fn attribute(attnum: i16, name: &str, type_oid: u32) -> Attribute {
 }
 
 fn table(columns: Vec<Attribute>) -> Table {
-    Table { oid: 7, name: TableName::new("public", "t"), identity: ReplicaIdentity::Default, columns }
+    Table {
+        oid: 7,
+        id: None,
+        name: TableName::new("public", "t"),
+        identity: ReplicaIdentity::Default,
+        columns,
+    }
 }
 
 fn message<'a>(columns: &[(&'a str, u32)]) -> RelationMessage<'a> {
