@@ -21,7 +21,11 @@ BEGIN
                 WHERE class = 'pg_type'::regclass AND t.oid = object AND t.typrelid <> 0
         ), needed AS (
             SELECT DISTINCT d.refclassid, d.refobjid
-            FROM parts AS p JOIN pg_depend AS d ON d.classid = p.classid AND d.objid = p.objid
+            FROM parts AS p CROSS JOIN LATERAL (
+                SELECT d.refclassid, d.refobjid, d.deptype FROM pg_depend AS d WHERE d.classid = p.classid AND d.objid = p.objid
+                -- Whatever is known of sizes, the parts come first.
+                OFFSET 0
+            ) AS d
             WHERE d.refobjid >= 16384 AND d.deptype IN ('n', 'a')
               AND d.refclassid IN ('pg_class'::regclass, 'pg_type'::regclass, 'pg_proc'::regclass, 'pg_extension'::regclass)
         ), documents AS (

@@ -268,6 +268,9 @@ DECLARE
     oids oid[];
     others oid[];
     relations oid[];
+    dropped_indexes text[];
+    dropped_statistics text[];
+    schemas text[];
     rewritten oid[];
     -- Only relations are concerned, and none that is a type.
     is_usual boolean;
@@ -279,6 +282,12 @@ BEGIN
         rewritten := ARRAY(SELECT r.oid FROM pgstream.rewritten AS r);
     END IF;
     IF TG_EVENT = 'sql_drop' THEN
+        SELECT array_agg(d.objid::text) FILTER (WHERE d.object_type = 'index'),
+            array_agg(DISTINCT d.schema_name) FILTER (WHERE d.object_type = 'index'),
+            array_agg(d.objid::text) FILTER (WHERE d.object_type = 'statistics object'),
+            coalesce(array_agg(d.objid) FILTER (WHERE d.object_type IN ('table', 'materialized view')), '{}')
+        INTO dropped_indexes, schemas, dropped_statistics, others
+        FROM pg_event_trigger_dropped_objects() AS d WHERE NOT d.is_temporary;
         WITH dropped AS (SELECT * FROM pg_event_trigger_dropped_objects() AS d WHERE NOT d.is_temporary),
         parents AS MATERIALIZED (
             -- Of what was part of a table its name is left, and the table may be there still.
@@ -287,11 +296,15 @@ BEGIN
             WHERE d.object_type IN ('table column', 'default value', 'table constraint', 'trigger', 'policy', 'rule',
                                     'view column', 'materialized view column')
             UNION
-            SELECT o.oid FROM dropped AS d JOIN pgstream.objects AS o ON o.schema_name = d.schema_name AND o.kind IN ('table', 'materialized view')
-            WHERE d.object_type = 'index' AND o.document->'indexes' @> jsonb_build_array(jsonb_build_object('oid', d.objid::text))
+            -- Of an index not even that. Tables that are gone themselves need no look.
+            SELECT o.oid FROM pgstream.objects AS o
+            WHERE dropped_indexes IS NOT NULL AND o.schema_name = ANY (schemas) AND o.kind IN ('table', 'materialized view')
+              AND o.oid <> ALL (others)
+              AND EXISTS (SELECT FROM jsonb_array_elements(o.document->'indexes') AS i WHERE i->>'oid' = ANY (dropped_indexes))
             UNION
-            SELECT o.oid FROM dropped AS d JOIN pgstream.objects AS o ON o.kind = 'table'
-            WHERE d.object_type = 'statistics object' AND o.document->'statistics' @> jsonb_build_array(jsonb_build_object('oid', d.objid::text))
+            SELECT o.oid FROM pgstream.objects AS o
+            WHERE dropped_statistics IS NOT NULL AND o.kind = 'table' AND o.document ? 'statistics' AND o.oid <> ALL (others)
+              AND EXISTS (SELECT FROM jsonb_array_elements(o.document->'statistics') AS s WHERE s->>'oid' = ANY (dropped_statistics))
         ), types AS MATERIALIZED (
             -- Materialized, since a name that is no type's is an error: no condition may be moved in front of the object's type.
             SELECT to_regtype(d.object_name)::oid AS oid FROM (
@@ -299,9 +312,13 @@ BEGIN
                 UNION SELECT d.address_names[1] FROM dropped AS d WHERE d.object_type = 'domain constraint'
             ) AS d
         ), gone AS (
-            SELECT o.class, o.oid FROM dropped AS d JOIN pgstream.objects AS o ON o.class = d.classid AND o.oid = d.objid WHERE d.objsubid = 0
-            -- A table's row type is gone with it, a composite type with its relation.
-            UNION SELECT o.class, o.oid FROM dropped AS d JOIN pgstream.objects AS o ON o.oid = d.objid
+            SELECT o.class, o.oid FROM dropped AS d CROSS JOIN LATERAL (
+                SELECT o.class, o.oid FROM pgstream.objects AS o
+                -- A table's row type is gone with it, a composite type with its relation.
+                WHERE o.class = ANY (ARRAY['pg_class'::regclass, 'pg_type'::regclass, CASE WHEN d.objsubid = 0 THEN d.classid END]) AND o.oid = d.objid
+                -- Whatever is known of sizes, what was dropped comes first.
+                OFFSET 0
+            ) AS o
         )
         SELECT array_agg(g.class), array_agg(g.oid) INTO classes, oids FROM (
             SELECT g.class, g.oid FROM gone AS g
@@ -311,7 +328,8 @@ BEGIN
         IF oids IS NULL THEN
             RETURN;
         END IF;
-        DELETE FROM pgstream.table_ids AS t WHERE t.oid = ANY (oids) AND NOT EXISTS (SELECT FROM pg_class AS c WHERE c.oid = t.oid);
+        DELETE FROM pgstream.table_ids AS t
+        WHERE t.oid = ANY (oids::bigint[]) AND NOT EXISTS (SELECT FROM pg_class AS c WHERE c.oid = t.oid::oid);
     ELSE
         SELECT array_agg(d.classid), array_agg(d.objid),
             -- Most statements are about tables, their indexes and their sequences: those are found at less cost.
@@ -368,18 +386,24 @@ BEGIN
             ) AS d;
         END IF;
         IF TG_TAG = 'ALTER TABLE' THEN
+            -- Materialized, so that whatever is known of sizes these few come first.
+            WITH needing AS MATERIALIZED (
+                SELECT d.classid, d.objid, d.refobjid, d.deptype FROM pg_depend AS d
+                WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid = ANY (oids)
+                  AND d.classid IN ('pg_constraint'::regclass, 'pg_class'::regclass)
+            )
             SELECT array_agg(DISTINCT d.oid) INTO others FROM (
                 -- A type that changes under a foreign key makes the key anew.
                 SELECT k.conrelid AS oid
-                FROM pg_depend AS d JOIN pg_constraint AS k ON k.oid = d.objid
-                WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid = ANY (oids) AND d.classid = 'pg_constraint'::regclass
-                  AND k.contype = 'f' AND k.conrelid <> 0 AND k.conrelid <> d.refobjid
+                FROM needing AS d JOIN pg_constraint AS k ON k.oid = d.objid
+                WHERE d.classid = 'pg_constraint'::regclass AND k.contype = 'f' AND k.conrelid <> 0 AND k.conrelid <> d.refobjid
                 -- Sequences share their table's owner and persistence.
                 UNION ALL SELECT s.oid
-                FROM pg_depend AS d JOIN pg_class AS s ON s.oid = d.objid JOIN pgstream.objects AS o ON o.class = d.classid AND o.oid = d.objid
-                WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid = ANY (oids) AND d.classid = 'pg_class'::regclass AND d.deptype = 'a'
-                  AND s.relkind = 'S'
-                  AND (o.document->>'owner' <> pg_get_userbyid(s.relowner) OR (o.document ? 'unlogged') <> (s.relpersistence = 'u'))
+                FROM needing AS d JOIN pg_class AS s ON s.oid = d.objid
+                WHERE d.classid = 'pg_class'::regclass AND d.deptype = 'a' AND s.relkind = 'S'
+                  AND EXISTS (
+                    SELECT FROM pgstream.objects AS o WHERE o.class = d.classid AND o.oid = d.objid
+                      AND (o.document->>'owner' <> pg_get_userbyid(s.relowner) OR (o.document ? 'unlogged') <> (s.relpersistence = 'u')))
             ) AS d WHERE d.oid <> ALL (oids);
             classes := classes || array_fill('pg_class'::regclass::oid, ARRAY[coalesce(cardinality(others), 0)]);
             oids := oids || others;

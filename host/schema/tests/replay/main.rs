@@ -7,6 +7,7 @@
 mod alter;
 mod capture;
 mod dump;
+mod effort;
 mod forms;
 mod others;
 mod pair;
