@@ -132,8 +132,9 @@ BEGIN
     FROM unnest(classes, oids) AS g (class, oid) JOIN pg_class AS c ON c.oid = g.oid
     WHERE g.class = 'pg_class'::regclass AND c.relkind IN ('r', 'p', 'v', 'm', 'S') AND c.relpersistence <> 't'
       AND NOT pgstream.is_system_schema(c.relnamespace::regnamespace::text)
-      AND (NOT EXISTS (SELECT FROM pg_depend AS d WHERE d.classid = g.class AND d.objid = g.oid AND d.deptype = 'e')
-           OR EXISTS (SELECT FROM pgstream.objects AS o WHERE o.class = g.class AND o.oid = g.oid));
+      -- Scalar: a planner that knows no sizes may take EXISTS below OR for a reason to read a whole catalog.
+      AND ((SELECT true FROM pg_depend AS d WHERE d.classid = g.class AND d.objid = g.oid AND d.deptype = 'e' LIMIT 1) IS NULL
+           OR (SELECT true FROM pgstream.objects AS o WHERE o.class = g.class AND o.oid = g.oid) IS NOT NULL);
     IF kinds ~ '[rp]' THEN
         RETURN QUERY SELECT 'pg_class'::regclass::oid, d.* FROM pgstream.describe_tables(relations) AS d;
     END IF;
@@ -147,8 +148,8 @@ BEGIN
         RETURN;
     END IF;
     SELECT array_agg(g.class), array_agg(g.oid) INTO classes, oids FROM unnest(classes, oids) AS g (class, oid)
-    WHERE NOT EXISTS (SELECT FROM pg_depend AS d WHERE d.classid = g.class AND d.objid = g.oid AND d.deptype = 'e')
-       OR EXISTS (SELECT FROM pgstream.objects AS o WHERE o.class = g.class AND o.oid = g.oid);
+    WHERE (SELECT true FROM pg_depend AS d WHERE d.classid = g.class AND d.objid = g.oid AND d.deptype = 'e' LIMIT 1) IS NULL
+       OR (SELECT true FROM pgstream.objects AS o WHERE o.class = g.class AND o.oid = g.oid) IS NOT NULL;
     IF 'pg_type'::regclass = ANY (classes) THEN
         others := ARRAY(
             SELECT t.oid FROM unnest(classes, oids) AS g (class, oid) JOIN pg_type AS t ON t.oid = g.oid
