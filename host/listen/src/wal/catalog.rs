@@ -1,6 +1,5 @@
 //! What the catalog knows of tables that the stream does not tell: attribute numbers, type names, keys.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use event::{GeneratedKind, Horizon, IdentityColumn, ParseHorizonError, ReplicaIdentity, TableName};
@@ -68,13 +67,18 @@ pub(crate) async fn settle(client: &Client, xid: u32, limit: Duration) -> Result
 
 /// Reads tables by oid; those that are gone are missing in the answer.
 pub(crate) async fn tables(client: &Client, oids: &[u32]) -> Result<Vec<Table>, Error> {
+    // In one query: a table that is dropped meanwhile is there with its identifier, or not at all.
+    let (id, ids) = match has_lasting_ids(client).await? {
+        true => ("ids.id::text", "LEFT JOIN pgstream.table_ids AS ids ON ids.oid = c.oid::bigint"),
+        false => ("NULL::text", ""),
+    };
     // A deferrable primary key is no replica identity: `indimmediate`.
     let sql = format!(
         "SELECT c.oid, n.nspname::text, c.relname::text, c.relreplident::text, \
                 a.attnum, a.attname::text, a.attisdropped, a.atttypid, a.atttypmod, \
                 coalesce(format_type(a.atttypid, a.atttypmod), ''), NOT a.attnotnull, \
                 coalesce(k.is_primary, false), coalesce(k.is_identity, false) OR c.relreplident = 'f', \
-                coalesce(k.is_unique, false), a.attgenerated::text, a.attidentity::text \
+                coalesce(k.is_unique, false), a.attgenerated::text, a.attidentity::text, {id} \
          FROM pg_class AS c \
          JOIN pg_namespace AS n ON n.oid = c.relnamespace \
          JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 \
@@ -86,7 +90,7 @@ pub(crate) async fn tables(client: &Client, oids: &[u32]) -> Result<Vec<Table>, 
              FROM pg_index AS i \
              WHERE i.indrelid = c.oid AND i.indisunique AND i.indisvalid AND i.indpred IS NULL \
                AND a.attnum = ANY ({KEY}) \
-         ) AS k ON true \
+         ) AS k ON true {ids} \
          WHERE c.oid = ANY ($1) ORDER BY c.oid, a.attnum"
     );
     let rows = client.query(&sql, &[&oids]).await.map_err(Error::statement("read tables in the catalog"))?;
@@ -96,7 +100,7 @@ pub(crate) async fn tables(client: &Client, oids: &[u32]) -> Result<Vec<Table>, 
         if tables.last().is_none_or(|table| table.oid != oid) {
             tables.push(Table {
                 oid,
-                id: None,
+                id: row.get(16),
                 name: TableName::new(row.get::<_, String>(1), row.get::<_, String>(2)),
                 identity: identity(row.get(3)),
                 columns: Vec::new(),
@@ -106,27 +110,16 @@ pub(crate) async fn tables(client: &Client, oids: &[u32]) -> Result<Vec<Table>, 
             table.columns.push(attribute(row));
         }
     }
-    let mut ids = lasting_ids(client, oids).await?;
-    for table in &mut tables {
-        table.id = ids.remove(&table.oid);
-    }
     Ok(tables)
 }
 
-/// The identifiers that tables keep for life, where there are some and the role may read them.
-async fn lasting_ids(client: &Client, oids: &[u32]) -> Result<HashMap<u32, String>, Error> {
+/// Whether tables have identifiers that they keep for life, and the role may read them.
+async fn has_lasting_ids(client: &Client) -> Result<bool, Error> {
     const READABLE: &str = "SELECT EXISTS (SELECT FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace \
         WHERE n.nspname = 'pgstream' AND c.relname = 'table_ids' AND has_schema_privilege(n.oid, 'USAGE') \
           AND has_table_privilege(c.oid, 'SELECT'))";
-    const IDS: &str =
-        "SELECT t.oid::oid, t.id::text FROM pgstream.table_ids AS t WHERE t.oid = ANY ($1::oid[]::int8[])";
-    let fault = Error::statement("read the identifiers of tables");
-    let is_readable: bool = client.query_one(READABLE, &[]).await.map_err(&fault)?.get(0);
-    if !is_readable {
-        return Ok(HashMap::new());
-    }
-    let rows = client.query(IDS, &[&oids]).await.map_err(&fault)?;
-    Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
+    let row = client.query_one(READABLE, &[]).await;
+    Ok(row.map_err(Error::statement("look for the identifiers of tables"))?.get(0))
 }
 
 fn attribute(row: &Row) -> Attribute {
