@@ -20,4 +20,4 @@ pub use lsn::{Lsn, ParseLsnError};
 pub use pattern::TablePattern;
 pub use relation::{Column, GeneratedKind, IdentityColumn, Relation, ReplicaIdentity, TableName};
 pub use schema::SchemaEntry;
-pub use time::{rfc3339, timestamp};
+pub use time::{date, rfc3339, timestamp};

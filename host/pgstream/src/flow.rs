@@ -5,6 +5,7 @@
 //! ends all three.
 
 use std::collections::HashSet;
+use std::time::Instant;
 
 use buffer::{Budget, Held};
 use checkpoint::Confirmer;
@@ -16,7 +17,9 @@ use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, block_in_place};
 use tokio_util::sync::CancellationToken;
 
+use crate::config::Retry;
 use crate::failure::Error;
+use crate::shutdown::Stop;
 
 /// Binds the rules to the tables that the source sends; those whose rows they keep from the sink.
 pub(crate) async fn bind(source: &mut Source, chain: &mut Chain) -> Result<HashSet<TableName>, Error> {
@@ -85,5 +88,40 @@ impl Flow {
             (Ok(Ok(summary)), Ok(()), Ok(Ok(_))) => Ok(summary),
         };
         (Some(chain), ended)
+    }
+}
+
+/// Starts again after an error that ended what began then, if the error may pass; `None` if a stop came before. `whose` patience
+/// counts depends on the error.
+pub(crate) async fn again<'r, T>(
+    (mut error, began): (Error, Instant),
+    stop: &Stop,
+    from: &str,
+    whose: impl Fn(&Error) -> &'r Retry,
+    mut start: impl AsyncFnMut() -> Result<T, Error>,
+) -> Result<Option<T>, Error> {
+    // A run that lasted is the end of one outage; another starts here.
+    let mut outage = Instant::now();
+    let mut attempt = 0;
+    loop {
+        if !error.is_transient() {
+            return Err(error);
+        }
+        let retry = whose(&error);
+        if attempt == 0 && began.elapsed() < retry.longest {
+            outage = began;
+            attempt = 1;
+        }
+        let Some(pause) = retry.pause(attempt, outage.elapsed()) else { return Err(error) };
+        tracing::warn!(%error, ?pause, "starting again from {from}");
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = stop.requested() => return Ok(None),
+        }
+        attempt += 1;
+        match start().await {
+            Ok(again) => return Ok(Some(again)),
+            Err(next) => error = next,
+        }
     }
 }

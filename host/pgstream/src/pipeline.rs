@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::{Mode, Ready};
 pub use crate::failure::Error;
-use crate::flow::{Flow, bind};
+use crate::flow::{self, Flow, bind};
 use crate::shutdown::Stop;
 use crate::snapshot::{self, Before, Beside, Standing};
 
@@ -66,34 +66,13 @@ pub async fn run(ready: Ready, stop: Stop) -> Result<Summary, Error> {
 async fn again(
     ready: &Ready,
     chain: &mut Chain,
-    mut error: Error,
+    error: Error,
     began: Instant,
     stop: &Stop,
 ) -> Result<Option<Flowing>, Error> {
-    // A run that lasted is the end of one outage; another starts here.
-    let mut outage = Instant::now();
-    let mut attempt = 0;
-    loop {
-        if !error.is_transient() {
-            return Err(error);
-        }
-        let retry = error.retry(ready);
-        if attempt == 0 && began.elapsed() < retry.longest {
-            outage = began;
-            attempt = 1;
-        }
-        let Some(pause) = retry.pause(attempt, outage.elapsed()) else { return Err(error) };
-        tracing::warn!(%error, ?pause, "starting again from the progress row");
-        tokio::select! {
-            () = tokio::time::sleep(pause) => {}
-            () = stop.requested() => return Ok(None),
-        }
-        attempt += 1;
-        match start(ready, chain, None).await {
-            Ok(again) => return Ok(Some(again)),
-            Err(next) => error = next,
-        }
-    }
+    let whose = |error: &Error| error.retry(ready);
+    flow::again((error, began), stop, "the progress row", whose, async || start(ready, chain, None).await)
+        .await
 }
 
 /// A stream that ends at a position, beside another one.

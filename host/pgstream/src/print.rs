@@ -16,7 +16,7 @@ use tokio::task::{block_in_place, spawn_blocking};
 
 use crate::config::{Mode, Print};
 use crate::failure::Error;
-use crate::flow::{Flow, bind};
+use crate::flow::{self, Flow, bind};
 use crate::shutdown::Stop;
 use crate::snapshot;
 
@@ -32,8 +32,7 @@ pub(crate) async fn run(print: Print, stop: Stop) -> Result<Summary, Error> {
         return Ok(Summary::default());
     }
     let written = Arc::new(AtomicU64::new(0));
-    let mut flow = start(&print, &mut chain, &written).await?;
-    let (mut outage, mut attempt) = (Instant::now(), 0);
+    let mut flowing = start(&print, &mut chain, &written).await?;
     loop {
         let began = Instant::now();
         let position = Arc::clone(&written);
@@ -44,30 +43,18 @@ pub(crate) async fn run(print: Print, stop: Stop) -> Result<Summary, Error> {
                 printed
             })
         };
-        let (returned, ended) = flow.run(chain, stop.token(), print_all).await;
+        let (returned, ended) = flowing.run(chain, stop.token(), print_all).await;
         chain = returned.ok_or(Error::Bug { stage: "modifiers" })?;
-        let mut error = match ended {
+        let error = match ended {
             Ok(summary) => return Ok(summary),
             Err(error) => error,
         };
-        let retry = &print.source.retry;
-        if began.elapsed() >= retry.longest {
-            (outage, attempt) = (Instant::now(), 0);
-        }
-        flow = loop {
-            let pause = retry.pause(attempt, outage.elapsed()).filter(|_| error.is_transient());
-            let Some(pause) = pause else { return Err(error) };
-            tracing::warn!(%error, ?pause, "starting again from what is written");
-            tokio::select! {
-                () = tokio::time::sleep(pause) => {}
-                () = stop.requested() => return Ok(Summary::default()),
-            }
-            attempt += 1;
-            match start(&print, &mut chain, &written).await {
-                Ok(flow) => break flow,
-                Err(next) => error = next,
-            }
+        let whose = |_: &Error| &print.source.retry;
+        let start = async || start(&print, &mut chain, &written).await;
+        let Some(next) = flow::again((error, began), &stop, "what is written", whose, start).await? else {
+            return Ok(Summary::default());
         };
+        flowing = next;
     }
 }
 

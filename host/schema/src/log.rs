@@ -154,6 +154,16 @@ impl Change {
 }
 
 impl Object {
+    /// Its name for people, with the schema and quoted where SQL needs it; a schema's own name as it is.
+    #[must_use]
+    pub fn plain_name(&self) -> String {
+        let name = self.name();
+        match self {
+            Self::Schema(_) => name.name,
+            _ => event::TableName::new(name.schema, name.name).to_string(),
+        }
+    }
+
     /// Its name in its schema; a schema's own name stands for both.
     #[must_use]
     pub fn name(&self) -> Name {

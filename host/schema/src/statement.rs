@@ -127,6 +127,19 @@ pub struct Statement {
     pub privilege: bool,
 }
 
+impl Statement {
+    /// What is told of it as JSON.
+    #[must_use]
+    pub fn told(&self) -> serde_json::Value {
+        serde_json::json!({
+            "sql": self.sql,
+            "kind": self.kind.name(),
+            "subject": self.subject,
+            "destructive": self.effect == Effect::Destroy,
+        })
+    }
+}
+
 impl fmt::Display for Statement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.sql)

@@ -61,18 +61,11 @@ fn what(version: &Version) -> String {
         return format!("{}: moved from {} to another schema", version.command_tag, version.schema);
     }
     let objects = version.changes.iter().filter_map(Change::object).take(MOST);
-    let named: Vec<String> = objects.map(|object| format!("{} {}", object.kind(), plain(object))).collect();
+    let named: Vec<String> =
+        objects.map(|object| format!("{} {}", object.kind(), object.plain_name())).collect();
     let more = version.changes.len().saturating_sub(MOST);
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
     format!("{}: {}{more}", version.command_tag, named.join(", "))
-}
-
-fn plain(object: &Object) -> String {
-    let name = object.name();
-    match object {
-        Object::Schema(_) => name.name,
-        _ => event::TableName::new(name.schema, name.name).to_string(),
-    }
 }
 
 async fn show(source: &Options, wanted: &SchemaShow) -> Result<String, Error> {
@@ -94,12 +87,7 @@ async fn diff(source: &Options, wanted: &SchemaDiff) -> Result<String, Error> {
             "from": wanted.from,
             "to": wanted.to,
             "changes": changes.iter().map(told).collect::<Vec<_>>(),
-            "statements": statements.iter().map(|statement| json!({
-                "sql": statement.sql,
-                "kind": statement.kind.name(),
-                "subject": statement.subject,
-                "destructive": statement.effect == schema::Effect::Destroy,
-            })).collect::<Vec<_>>(),
+            "statements": statements.iter().map(Statement::told).collect::<Vec<_>>(),
         })));
     }
     if statements.is_empty() {
@@ -115,7 +103,7 @@ fn told(change: &Change) -> serde_json::Value {
         (_, None) => "removed",
         (Some(_), Some(_)) => "changed",
     };
-    let name = |object: &Option<Object>| object.as_ref().map(plain);
+    let name = |object: &Option<Object>| object.as_ref().map(Object::plain_name);
     json!({
         "oid": change.oid.0,
         "kind": change.object().map(|object| object.kind().name()),

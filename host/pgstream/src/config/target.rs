@@ -17,9 +17,9 @@ pub(super) fn read(root: &mut Section<'_>, required: bool) -> Option<Destination
     root.section("target", |target| {
         target.not_built(&["kafka", "search", "webhooks"]);
         let kind = target.choice("kind", &[("postgres", Kind::Postgres), ("stdout", Kind::Stdout)]);
-        let mut stdout = target.section("stdout", read_stdout);
+        let (enabled, stdout) = target.section("stdout", read_stdout);
         // `stdout: {}` has nothing in it, and asks for something all the same.
-        let is_there = target.has("stdout") && stdout.is_some();
+        let is_there = target.has("stdout") && enabled;
         if kind.is_none() && is_there && target.has("postgres") {
             target.refuse("stdout", "expected one target, or `kind` (`--target`) to say which of them");
         }
@@ -27,7 +27,7 @@ pub(super) fn read(root: &mut Section<'_>, required: bool) -> Option<Destination
         // What is not wanted has to be right all the same.
         let postgres =
             if prints && !target.has("postgres") { None } else { target.section("postgres", read_postgres) };
-        if prints { stdout.take() } else { postgres.map(|target| Destination::Postgres(Box::new(target))) }
+        if prints { Some(stdout) } else { postgres.map(|target| Destination::Postgres(Box::new(target))) }
     })
 }
 
@@ -38,11 +38,11 @@ enum Kind {
     Stdout,
 }
 
-/// None where it is switched off.
-fn read_stdout(section: &mut Section<'_>) -> Option<Destination> {
+/// Whether it is switched on, and what it is.
+fn read_stdout(section: &mut Section<'_>) -> (bool, Destination) {
     let enabled = section.flag("enabled").unwrap_or(true);
     let queue_bytes = section.bytes("max_queue_bytes").unwrap_or(QUEUE_BYTES);
-    enabled.then_some(Destination::Stdout { queue_bytes })
+    (enabled, Destination::Stdout { queue_bytes })
 }
 
 fn read_postgres(section: &mut Section<'_>) -> Option<Target> {

@@ -15,7 +15,7 @@ mod worker;
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use checkpoint::Slot;
 use event::{Lsn, TableName};
@@ -262,6 +262,12 @@ impl Copy<'_> {
         }
         Ok(())
     }
+}
+
+/// Microseconds since 1970-01-01 UTC.
+fn now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
 }
 
 /// What a moment is taken with.

@@ -3,7 +3,6 @@
 
 use std::io::Write;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use event::Lsn;
 use listen::snapshot::{Moment, Rows, Table, tasks};
@@ -12,7 +11,7 @@ use tokio::task::block_in_place;
 
 use super::modifier::{Handle, Modifier};
 use super::worker::PIECE;
-use super::{failure, options};
+use super::{failure, now, options};
 use crate::config::{Print, What};
 use crate::failure::Error;
 use crate::shutdown::Stop;
@@ -28,8 +27,7 @@ pub(crate) async fn print(print: &Print, chain: Chain, stop: &Stop) -> Result<()
     let routes = modifier.bind(relations, moment.names.clone()).await?;
     let goes = |route: &Route| matches!(route, Route::AsTheyAre | Route::Through);
     let tables = moment.tables.iter().zip(routes).filter(|(_, route)| goes(route));
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let taken_at = i64::try_from(now.as_micros()).unwrap_or(i64::MAX);
+    let taken_at = now();
     let (mut failed, mut rows) = (Vec::new(), 0);
     for (table, _) in tables {
         match one(&moment, table, taken_at, print.source.snapshot.range_bytes, &modifier.handle(), stop).await

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use listen::snapshot::{Moment, Table, tasks};
 use modify::Route;
@@ -12,7 +12,7 @@ use sink::postgres::copy::{self, Copier, Entry, Existing, Key, Ledger, Plan, Ran
 use super::progress::{FIRST, PERIOD, Progress, Telling};
 use super::queue::Queue;
 use super::worker::Worker;
-use super::{Copy, failure};
+use super::{Copy, failure, now};
 use crate::config::{Snapshot, What};
 use crate::failure::Error;
 
@@ -139,14 +139,13 @@ pub(super) async fn round(
         let (left, fate) = (AtomicU64::new(ranges), AtomicUsize::new(GOING));
         ways.push(Way { route, range, key, left, fate, reason: Mutex::default() });
     }
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let round = Arc::new(Round {
         tables,
         ways,
         queue: Queue::new(tasks),
         progress: Arc::clone(&progress),
         lsn: moment.lsn,
-        taken_at: i64::try_from(now.as_micros()).unwrap_or(i64::MAX),
+        taken_at: now(),
     });
     let mut telling = Telling::new(&ready.source, moment, &progress);
     let result = work(copy, ledger, (moment, &round), copier, &mut telling).await;

@@ -124,15 +124,7 @@ fn days(date: &[u8], before_christ: bool) -> Option<i64> {
 
 /// Writes `YYYY-MM-DD` and tells whether the year is BC.
 fn write_day(out: &mut Vec<u8>, days: i64) -> bool {
-    let shifted = days + 719_468;
-    let era = shifted.div_euclid(146_097);
-    let day_of_era = shifted.rem_euclid(146_097);
-    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
-    let year = year_of_era + era * 400 + i64::from(month <= 2);
+    let (year, month, day) = event::date(days);
     let before_christ = year <= 0;
     let shown = if before_christ { 1 - year } else { year };
     let _ = write!(out, "{shown:04}-{month:02}-{day:02}");

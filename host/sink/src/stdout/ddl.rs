@@ -1,7 +1,7 @@
 //! A version of a schema as a line: the original's message, and beside it the documents and the difference.
 
-use event::{SchemaEntry, TableName, Transaction};
-use schema::{Change, Effect, Object, Table, statements};
+use event::{SchemaEntry, Transaction};
+use schema::{Change, Object, Statement, Table, statements};
 use serde_json::{Value as Json, json};
 
 use super::Error;
@@ -17,29 +17,10 @@ pub(super) fn entry(
     transaction: Option<Transaction>,
     line: &mut Vec<u8>,
 ) -> Result<(), Error> {
-    let mut changes = Change::of_entry(entry)?;
-    for object in changes.iter_mut().flat_map(|change| [&mut change.before, &mut change.after]) {
-        let Some(Object::Table(table)) = object else { continue };
-        let masked = table
-            .columns
-            .iter_mut()
-            .filter(|column| column.generated_kind.is_empty() && entry.masked.contains(&column.name));
-        masked.for_each(|column| column.default = None);
-    }
+    let documents = told_of(entry);
+    let changes = Change::of_entry(&SchemaEntry { changes: documents.to_string(), ..entry.clone() })?;
     let statements = statements(&changes);
     let ddl: Vec<String> = statements.iter().map(|statement| format!("{statement};")).collect();
-    let told: Vec<Json> = statements
-        .iter()
-        .map(|statement| {
-            json!({
-                "sql": statement.to_string(),
-                "kind": statement.kind.name(),
-                "subject": statement.subject,
-                "destructive": statement.effect == Effect::Destroy,
-            })
-        })
-        .collect();
-    let documents: Json = serde_json::from_str(&entry.changes).unwrap_or_default();
     let content = json!({
         "ddl": ddl.join("\n"),
         "schema_name": entry.schema,
@@ -50,8 +31,8 @@ pub(super) fn entry(
         "part": entry.part,
         "parts": entry.parts,
         "failed": entry.failed,
-        "changes": told_of(documents, entry),
-        "statements": told,
+        "changes": documents,
+        "statements": statements.iter().map(Statement::told).collect::<Vec<_>>(),
     });
     let (prefix, content) = (json!(PREFIX), Json::from(content.to_string()));
     let head = envelope("M", transaction);
@@ -63,8 +44,9 @@ pub(super) fn entry(
 }
 
 /// The documents, without the tables that are nobody's business and the defaults of masked columns.
-fn told_of(documents: Json, entry: &SchemaEntry) -> Json {
-    let Json::Array(mut all) = documents else { return Json::Null };
+fn told_of(entry: &SchemaEntry) -> Json {
+    // What cannot be read is told by who reads it next.
+    let Ok(Json::Array(mut all)) = serde_json::from_str(&entry.changes) else { return Json::Null };
     all.retain(|change| {
         let oid = change.get("oid").and_then(Json::as_str).and_then(|oid| oid.parse::<u32>().ok());
         oid.is_none_or(|oid| !entry.left_out.contains(&oid))
@@ -96,15 +78,10 @@ fn told_of(documents: Json, entry: &SchemaEntry) -> Json {
 /// As the original names an object.
 fn object(change: &Change) -> Option<Json> {
     let object = change.object()?;
-    let name = object.name();
-    let (identity, schema) = match object {
-        Object::Schema(_) => (name.name.clone(), name.name),
-        _ => (TableName::new(name.schema.clone(), name.name).to_string(), name.schema),
-    };
     let mut told = json!({
         "type": object.kind().name(),
-        "identity": identity,
-        "schema": schema,
+        "identity": object.plain_name(),
+        "schema": object.name().schema,
         "oid": change.oid.0.to_string(),
         "pgstream_id": null,
     });

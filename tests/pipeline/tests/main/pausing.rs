@@ -30,6 +30,18 @@ async fn stands_still(target: &Postgres, slot: &str) -> String {
     panic!("it does not stand still: {before}");
 }
 
+/// Has `large` copied again beside the stream and pauses it; where it stands still.
+async fn paused_in_the_middle(rig: &Rig) -> String {
+    table(&["resync", "large"], &rig.config);
+    eventually_within(PATIENCE, "a range is copied", || async {
+        ranges(&rig.server, "%\\_tables").await.ends_with("false")
+    })
+    .await
+    .unwrap();
+    table(&["pause", "large"], &rig.config);
+    stands_still(&rig.server, "%\\_tables").await
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_paused_table_waits_where_it_is_and_nothing_waits_for_it() {
     let ddl =
@@ -73,14 +85,7 @@ async fn a_paused_table_waits_where_it_is_and_nothing_waits_for_it() {
     rig.caught_up(&mut pgstream).await.unwrap();
     rig.same("SELECT * FROM large ORDER BY id").await.unwrap();
     // Beside the stream, which goes on.
-    table(&["resync", "large"], &rig.config);
-    eventually_within(PATIENCE, "a range is copied", || async {
-        ranges(&rig.server, "%\\_tables").await.ends_with("false")
-    })
-    .await
-    .unwrap();
-    table(&["pause", "large"], &rig.config);
-    let at = stands_still(&rig.server, "%\\_tables").await;
+    let at = paused_in_the_middle(&rig).await;
     rig.source("UPDATE other SET v = 'w'; UPDATE large SET v = 'w' WHERE id % 7 = 0").await.unwrap();
     rig.caught_up(&mut pgstream).await.unwrap();
     rig.same("SELECT * FROM other ORDER BY id").await.unwrap();
@@ -90,14 +95,7 @@ async fn a_paused_table_waits_where_it_is_and_nothing_waits_for_it() {
     rig.caught_up(&mut pgstream).await.unwrap();
     rig.same("SELECT * FROM large ORDER BY id").await.unwrap();
     // Cancelled in the middle, it is not read to its end.
-    table(&["resync", "large"], &rig.config);
-    eventually_within(PATIENCE, "a range is copied", || async {
-        ranges(&rig.server, "%\\_tables").await.ends_with("false")
-    })
-    .await
-    .unwrap();
-    table(&["pause", "large"], &rig.config);
-    stands_still(&rig.server, "%\\_tables").await;
+    paused_in_the_middle(&rig).await;
     table(&["cancel", "large"], &rig.config);
     eventually_within(PATIENCE, "the copy ends", || async {
         rig.server

@@ -205,10 +205,10 @@ fn table(entry: &Entry) -> TableName {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    fn entry(id: i32, kind: &str, name: &str, section: Section, needs: &[i32]) -> Entry {
+    pub(in super::super) fn entry(id: i32, kind: &str, name: &str, section: Section, needs: &[i32]) -> Entry {
         Entry {
             id,
             kind: kind.to_owned(),

@@ -38,22 +38,11 @@ fn conflict(one: &Entry, other: &Entry) -> bool {
 mod tests {
     use ::postgres::archive::Section;
 
+    use super::super::choose::tests::entry as any;
     use super::*;
 
     fn entry(id: i32, kind: &str, needs: &[i32]) -> Entry {
-        Entry {
-            id,
-            kind: kind.to_owned(),
-            name: String::new(),
-            schema: None,
-            section: Section::PostData,
-            make: String::new(),
-            drop: String::new(),
-            owner: String::new(),
-            tablespace: None,
-            access_method: None,
-            needs: needs.to_vec(),
-        }
+        any(id, kind, "", Section::PostData, needs)
     }
 
     #[test]
