@@ -5,6 +5,20 @@
 -- Postgres prints every name that is not its own with its schema, and the settings that the form of values depends on: a
 -- document reads the same wherever it was made.
 
+-- One look at an object: what it is now, in `after`, beside what is known of it. Both are NULL where it is not there; `parts` are the
+-- names of what others may name in it: columns, attributes, labels. Documents are JSON as text, which is compared and written as it
+-- is: as jsonb it would be taken apart and put together at each step.
+CREATE TYPE pgstream.look AS (
+    class oid, oid oid, kind text, schema_name text, name text, parts text[], partition_of oid, after text,
+    was_in text, was_named text, had_parts text[], before text
+);
+
+-- Schemas whose objects are not anybody's data.
+CREATE FUNCTION pgstream.is_system_schema(name text) RETURNS boolean
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT name IN ('information_schema', 'pgstream', 'pgroll') OR name LIKE 'pg\_%'
+$$;
+
 -- Documents of the objects that an object cannot be made without: "needs". Tables have none: they come after types, sequences and
 -- functions, and each of those says itself if it needs a table.
 CREATE FUNCTION pgstream.needs(class oid, object oid) RETURNS jsonb
@@ -44,12 +58,9 @@ BEGIN
 END $$;
 
 -- The statistics targets of an index's columns, by number. Only expressions may have one.
-CREATE FUNCTION pgstream.index_statistics(index oid, expressions boolean) RETURNS jsonb
+CREATE FUNCTION pgstream.index_statistics(index oid) RETURNS jsonb
 LANGUAGE plpgsql STABLE AS $$
 BEGIN
-    IF NOT expressions THEN
-        RETURN NULL;
-    END IF;
     RETURN (
         SELECT jsonb_object_agg(a.attnum, a.attstattarget) FROM pg_attribute AS a
         WHERE a.attrelid = index AND coalesce(a.attstattarget, -1) <> -1
@@ -61,6 +72,13 @@ CREATE FUNCTION pgstream.comment_of(class oid, object oid) RETURNS text
 LANGUAGE plpgsql STABLE AS $$
 BEGIN
     RETURN (SELECT d.description FROM pg_description AS d WHERE d.classoid = class AND d.objoid = object AND d.objsubid = 0);
+END $$;
+
+-- Whether an object is an extension's.
+CREATE FUNCTION pgstream.is_member(class oid, object oid) RETURNS boolean
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    RETURN EXISTS (SELECT FROM pg_depend AS d WHERE d.classid = class AND d.objid = object AND d.deptype = 'e');
 END $$;
 
 -- The name of a collation.
@@ -87,6 +105,21 @@ BEGIN
     RETURN (SELECT a.amname FROM pg_am AS a WHERE a.oid = of);
 END $$;
 
+-- What few columns have, as members of a JSON object.
+CREATE FUNCTION pgstream.describe_settings(relation oid, number integer) RETURNS text
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    RETURN (
+        SELECT concat(
+            CASE WHEN a.attcompression <> '' THEN ',"compression":"' || a.attcompression::text || '"' END,
+            CASE WHEN a.attstattarget <> -1 THEN ',"statistics":' || a.attstattarget END,
+            ',"options":' || to_json(a.attoptions)::text,
+            ',"acl":' || to_json(a.attacl::text[])::text,
+            CASE WHEN a.attinhcount > 0 AND NOT a.attislocal THEN ',"inherited":true' END)
+        FROM pg_attribute AS a WHERE a.attrelid = relation AND a.attnum = number
+    );
+END $$;
+
 -- The sequence of an identity column.
 CREATE FUNCTION pgstream.identity_sequence(relation oid, number integer, type oid) RETURNS jsonb
 LANGUAGE plpgsql STABLE AS $$
@@ -104,12 +137,9 @@ BEGIN
 END $$;
 
 -- The parent of an index of a partition.
-CREATE FUNCTION pgstream.index_parent(index oid, is_partition boolean) RETURNS jsonb
+CREATE FUNCTION pgstream.index_parent(index oid) RETURNS jsonb
 LANGUAGE plpgsql STABLE AS $$
 BEGIN
-    IF NOT is_partition THEN
-        RETURN NULL;
-    END IF;
     RETURN (
         SELECT jsonb_build_object('oid', p.oid::text, 'schema', n.nspname, 'name', p.relname)
         FROM pg_inherits AS h JOIN pg_class AS p ON p.oid = h.inhparent JOIN pg_namespace AS n ON n.oid = p.relnamespace
@@ -117,31 +147,62 @@ BEGIN
     );
 END $$;
 
--- Tables and partitioned tables, one by one: what a table does not have takes no query, and most have little. Columns, indexes and
--- constraints are put together as text, from which concat leaves out what is NULL: as jsonb every part would be taken apart and put
--- together again at each level above it.
-CREATE FUNCTION pgstream.describe_tables(tables oid[])
-RETURNS TABLE (oid oid, schema_name text, kind text, name text, document jsonb)
+-- What the catalog has of a column, a constraint and an index, as far as documents need it.
+CREATE TYPE pgstream.column_facts AS (
+    number int2, name name, type oid, modifier integer, not_null boolean, generated "char", identity "char",
+    collation_of oid, collation_of_type oid, storage "char", storage_of_type "char",
+    -- Members of a JSON object.
+    default_value text, settings text
+);
+CREATE TYPE pgstream.constraint_facts AS (
+    oid oid, name name, type "char", columns int2[], index oid, valid boolean, no_inherit boolean, inherited boolean, of_parent boolean,
+    references_table oid, comment text
+);
+CREATE TYPE pgstream.index_facts AS (
+    oid oid, name name, kind "char", columns int2[], keys int2, is_unique boolean, is_primary boolean, is_immediate boolean, is_valid boolean,
+    is_identity boolean, is_clustered boolean, has_expressions boolean, is_partial boolean, is_partition boolean,
+    options text[], tablespace oid, comment text
+);
+
+-- Tables and partitioned tables, one by one: what a table does not have takes no query, and most have little.
+--
+-- Queries fetch, and expressions without a query put the text together: within a transaction those are prepared once, and a query's for each
+-- call. Text, from which concat leaves out what is NULL: as jsonb every part would be taken apart and put together again at each
+-- level above it. Arrays of rows and not FOR over a query: in a long transaction a cursor's end looks at every lock.
+CREATE FUNCTION pgstream.describe_tables(tables oid[]) RETURNS pgstream.look[]
 LANGUAGE plpgsql STABLE AS $$
 #variable_conflict use_column
 DECLARE
+    looks pgstream.look[] := '{}';
     relation oid;
     c record;
     comments jsonb;
-    columns text;
-    -- Of all columns by number, quoted.
+    a pgstream.column_facts;
+    k pgstream.constraint_facts;
+    i pgstream.index_facts;
+    all_columns pgstream.column_facts[];
+    all_constraints pgstream.constraint_facts[];
+    all_indexes pgstream.index_facts[];
+    -- By attribute number.
     names text[];
-    indexes text;
-    primary_key json;
+    not_nulls text[];
     -- Attribute numbers: of the primary key, of the replica identity, and of columns that have a unique index alone.
     of_primary int2[];
     of_key int2[];
     alone_unique int2[];
-    constraints text;
-    foreign_keys text;
-    -- By attribute number, and by the oid of the index.
-    not_nulls jsonb;
-    of_index jsonb;
+    -- Constraints that have an index: the index, the constraint and, of a plain key, its columns as it prints them.
+    indexes_of oid[];
+    constraints_of oid[];
+    plain_of text[];
+    at integer;
+    number int2;
+    definition text;
+    keys text[];
+    columns text[];
+    primary_key text[];
+    indexes text[];
+    constraints text[];
+    foreign_keys text[];
     parents jsonb;
     triggers jsonb;
     switched jsonb;
@@ -149,12 +210,13 @@ DECLARE
     rules jsonb;
     extended jsonb;
 BEGIN
-    -- Not FOR over the query: in a long transaction a cursor's end looks at every lock.
     FOREACH relation IN ARRAY tables LOOP
-        SELECT c.*, n.nspname, ids.id::text AS pgstream_id,
-            -- 2 is heap, everywhere.
-            CASE WHEN c.relam NOT IN (0, 2) THEN pgstream.access_method_name(c.relam) END AS access_method,
-            CASE WHEN c.reltablespace <> 0 THEN pgstream.tablespace_name(c.reltablespace) END AS tablespace,
+        -- Not c.*: each column costs.
+        SELECT c.oid, c.relname, c.relkind, c.relpersistence, c.relowner, c.relacl, c.relhasindex, c.relhastriggers, c.relhasrules, c.relispartition,
+            c.relpartbound, c.relreplident, c.relrowsecurity, c.relforcerowsecurity, c.reloptions, c.reloftype, c.relam, c.reltablespace,
+            (SELECT n.nspname FROM pg_namespace AS n WHERE n.oid = c.relnamespace) AS nspname,
+            (SELECT ids.id FROM pgstream.table_ids AS ids WHERE ids.oid = c.oid::bigint) AS pgstream_id,
+            known.oid AS known, known.schema_name AS was_in, known.name AS was_named, known.parts AS had_parts, known.document AS before,
             CASE WHEN c.reltoastrelid <> 0 THEN (SELECT t.reloptions FROM pg_class AS t WHERE t.oid = c.reltoastrelid) END AS toast_options,
             EXISTS (SELECT FROM pg_inherits AS h WHERE h.inhrelid = c.oid) AS has_parents,
             EXISTS (SELECT FROM pg_policy AS p WHERE p.polrelid = c.oid) AS has_policies,
@@ -162,130 +224,172 @@ BEGIN
             EXISTS (SELECT FROM pg_description AS d WHERE d.classoid = 'pg_class'::regclass AND d.objoid = c.oid) AS has_comments
         INTO c
         FROM pg_class AS c
-        JOIN pg_namespace AS n ON n.oid = c.relnamespace
-        LEFT JOIN pgstream.table_ids AS ids ON ids.oid = c.oid::bigint
+        LEFT JOIN pgstream.objects AS known ON known.class = 'pg_class'::regclass AND known.oid = c.oid
         WHERE c.oid = relation AND c.relkind IN ('r', 'p') AND c.relpersistence <> 't';
-        CONTINUE WHEN NOT FOUND;
-        comments := NULL; indexes := NULL; of_primary := NULL; of_key := NULL; alone_unique := NULL;
+        CONTINUE WHEN NOT FOUND OR pgstream.is_system_schema(c.nspname) OR (c.known IS NULL AND pgstream.is_member('pg_class'::regclass, c.oid));
+        comments := NULL;
         IF c.has_comments THEN
             SELECT jsonb_object_agg(d.objsubid, d.description) INTO comments
             FROM pg_description AS d WHERE d.classoid = 'pg_class'::regclass AND d.objoid = c.oid;
         END IF;
-        SELECT
-            string_agg(k.document, ',' ORDER BY k.conname) FILTER (WHERE k.contype NOT IN ('f', 'n')),
-            string_agg(k.document, ',' ORDER BY k.conname) FILTER (WHERE k.contype = 'f'),
-            -- Since Postgres 18 it is a constraint with a name; before, there is none of this type.
-            jsonb_object_agg(k.conkey[1], k.document::jsonb) FILTER (WHERE k.contype = 'n'),
-            jsonb_object_agg(k.conindid, k.oid::text) FILTER (WHERE k.contype IN ('p', 'u', 'x'))
-        INTO constraints, foreign_keys, not_nulls, of_index
-        FROM (
-            SELECT k.oid, k.conname, k.contype, k.conkey, k.conindid,
-                CASE k.contype WHEN 'n' THEN concat(
-                    '{"name":', to_json(k.conname),
-                    CASE WHEN NOT k.convalidated THEN ',"valid":false' END,
-                    CASE WHEN k.connoinherit THEN ',"no_inherit":true' END,
-                    CASE WHEN k.coninhcount > 0 AND NOT k.conislocal THEN ',"inherited":true' END,
-                    ',"comment":' || to_json(d.description)::text,
-                    '}')
-                ELSE concat(
-                    '{"name":', to_json(k.conname),
-                    CASE k.contype WHEN 'p' THEN ',"type":"PRIMARY KEY"' WHEN 'u' THEN ',"type":"UNIQUE"' WHEN 'c' THEN ',"type":"CHECK"'
-                        WHEN 'x' THEN ',"type":"EXCLUDE"' END,
-                    ',"definition":', to_json(pg_get_constraintdef(k.oid)),
-                    ',"oid":"', k.oid, '"',
-                    CASE WHEN NOT k.convalidated THEN ',"valid":false' END,
-                    -- Nothing can follow it.
-                    CASE WHEN NOT k.convalidated AND pg_get_constraintdef(k.oid) LIKE '% NOT ENFORCED' THEN ',"enforced":false' END,
-                    CASE WHEN (k.coninhcount > 0 AND NOT k.conislocal) OR k.conparentid <> 0 THEN ',"inherited":true' END,
-                    CASE WHEN k.confrelid <> 0 THEN ',"references":"' || k.confrelid || '"' END,
-                    ',"comment":' || to_json(d.description)::text,
-                    '}')
-                END AS document
+
+        all_columns := ARRAY(
+            SELECT ROW(a.attnum, a.attname, a.atttypid, a.atttypmod, a.attnotnull, a.attgenerated, a.attidentity,
+                a.attcollation, t.typcollation, a.attstorage, t.typstorage,
+                CASE WHEN a.atthasdef THEN (
+                    -- A default names no column: printed without its table, which need not be opened for it.
+                    SELECT concat(',"default":', to_json(pg_get_expr(d.adbin, CASE WHEN a.attgenerated <> '' THEN d.adrelid ELSE 0 END)),
+                        ',"default_oid":"', d.oid, '"')
+                    FROM pg_attrdef AS d WHERE d.adrelid = a.attrelid AND d.adnum = a.attnum
+                ) ELSE ',"default":null' END,
+                CASE WHEN a.attcompression <> '' OR a.attstattarget <> -1 OR a.attinhcount > 0 OR num_nonnulls(a.attoptions, a.attacl) > 0 THEN
+                    pgstream.describe_settings(a.attrelid, a.attnum) END
+            )::pgstream.column_facts
+            FROM pg_attribute AS a
+            JOIN pg_type AS t ON t.oid = a.atttypid
+            WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+            -- As the index has them: nothing is sorted.
+            ORDER BY a.attnum
+        );
+        names := '{}';
+        FOREACH a IN ARRAY all_columns LOOP
+            names[a.number] := a.name;
+        END LOOP;
+
+        constraints := NULL; foreign_keys := NULL; not_nulls := '{}'; indexes_of := '{}'; constraints_of := '{}'; plain_of := '{}';
+        all_constraints := ARRAY(
+            SELECT ROW(k.oid, k.conname, k.contype, k.conkey, k.conindid, k.convalidated, k.connoinherit, k.coninhcount > 0 AND NOT k.conislocal,
+                k.conparentid <> 0, k.confrelid,
+                (SELECT d.description FROM pg_description AS d WHERE d.classoid = 'pg_constraint'::regclass AND d.objoid = k.oid AND d.objsubid = 0)
+            )::pgstream.constraint_facts
             FROM pg_constraint AS k
-            LEFT JOIN pg_description AS d ON d.classoid = 'pg_constraint'::regclass AND d.objoid = k.oid AND d.objsubid = 0
             -- The rest are triggers.
-            WHERE k.conrelid = c.oid AND k.contype IN ('p', 'u', 'c', 'x', 'f', 'n')
+            WHERE k.conrelid = c.oid AND k.contypid = 0 AND k.contype IN ('p', 'u', 'c', 'x', 'f', 'n')
               -- A key to a partitioned table is told once, and not for each of its partitions.
               AND (k.conparentid = 0 OR k.contype <> 'f'
                    OR NOT EXISTS (SELECT FROM pg_constraint AS p WHERE p.oid = k.conparentid AND p.confrelid <> k.confrelid))
-        ) AS k;
+            ORDER BY k.conname
+        );
+        FOREACH k IN ARRAY all_constraints LOOP
+            IF k.type = 'n' THEN
+                -- Since Postgres 18 it is a constraint with a name; before, there is none of this type.
+                not_nulls[k.columns[1]] := concat(
+                    '{"name":', to_json(k.name),
+                    CASE WHEN NOT k.valid THEN ',"valid":false' END,
+                    CASE WHEN k.no_inherit THEN ',"no_inherit":true' END,
+                    CASE WHEN k.inherited THEN ',"inherited":true' END,
+                    ',"comment":' || to_json(k.comment)::text,
+                    '}');
+                CONTINUE;
+            END IF;
+            definition := pg_get_constraintdef(k.oid);
+            IF k.type IN ('p', 'u', 'x') THEN
+                indexes_of := indexes_of || k.index;
+                constraints_of := constraints_of || k.oid;
+                plain_of := plain_of || CASE WHEN (definition LIKE 'PRIMARY KEY (%)' OR definition LIKE 'UNIQUE (%)')
+                    AND definition NOT LIKE '%(%(%' AND definition NOT LIKE '% WITHOUT OVERLAPS)' THEN '(' || split_part(definition, '(', 2) END;
+            END IF;
+            definition := concat(
+                '{"name":', to_json(k.name),
+                CASE k.type WHEN 'p' THEN ',"type":"PRIMARY KEY"' WHEN 'u' THEN ',"type":"UNIQUE"' WHEN 'c' THEN ',"type":"CHECK"'
+                    WHEN 'x' THEN ',"type":"EXCLUDE"' END,
+                ',"definition":', to_json(definition),
+                ',"oid":"', k.oid, '"',
+                CASE WHEN NOT k.valid THEN ',"valid":false' END,
+                -- Nothing can follow it.
+                CASE WHEN NOT k.valid AND definition LIKE '% NOT ENFORCED' THEN ',"enforced":false' END,
+                CASE WHEN k.inherited OR k.of_parent THEN ',"inherited":true' END,
+                CASE WHEN k.references_table <> 0 THEN ',"references":"' || k.references_table || '"' END,
+                ',"comment":' || to_json(k.comment)::text,
+                '}');
+            IF k.type = 'f' THEN
+                foreign_keys := foreign_keys || definition;
+            ELSE
+                constraints := constraints || definition;
+            END IF;
+        END LOOP;
+
+        indexes := NULL; of_primary := NULL; of_key := NULL; alone_unique := '{}';
         IF c.relhasindex THEN
-            -- What pg_get_indexdef would look up for each column of each index.
-            names := ARRAY(SELECT quote_ident(a.attname) FROM pg_attribute AS a WHERE a.attrelid = c.oid AND a.attnum > 0 ORDER BY a.attnum);
-            SELECT
-                string_agg(
-                    concat(
-                        '{"name":', to_json(x.relname),
-                        ',"columns":', to_json(ARRAY(
-                            SELECT coalesce(names[k.key], pg_get_indexdef(x.oid, k.at::integer, true))
-                            FROM unnest(i.indkey::int2[]) WITH ORDINALITY AS k (key, at) WHERE k.at <= i.indnkeyatts)),
-                        ',"unique":', to_json(i.indisunique),
-                        ',"definition":', to_json(pg_get_indexdef(x.oid)),
-                        ',"oid":"', x.oid, '"',
-                        ',"constraint":' || (of_index->x.oid::text)::text,
-                        CASE WHEN NOT i.indisvalid THEN ',"valid":false' END,
-                        CASE WHEN i.indisreplident THEN ',"replica_identity":true' END,
-                        CASE WHEN i.indisclustered THEN ',"clustered":true' END,
-                        ',"options":' || to_json(x.reloptions)::text,
-                        ',"statistics":' || pgstream.index_statistics(x.oid, i.indexprs IS NOT NULL)::text,
-                        ',"parent":' || pgstream.index_parent(x.oid, x.relispartition)::text,
-                        CASE WHEN x.reltablespace <> 0 THEN ',"tablespace":' || to_json(pgstream.tablespace_name(x.reltablespace))::text END,
-                        ',"comment":' || to_json(d.description)::text,
-                        '}'
-                    ),
-                    ',' ORDER BY x.relname
-                ),
-                (array_agg((i.indkey::int2[])[0:i.indnkeyatts - 1]::text) FILTER (WHERE i.indisprimary))[1]::int2[],
-                (array_agg((i.indkey::int2[])[0:i.indnkeyatts - 1]::text) FILTER (WHERE
-                    (c.relreplident = 'd' AND i.indisprimary AND i.indimmediate) OR (c.relreplident = 'i' AND i.indisreplident)))[1]::int2[],
-                array_agg(i.indkey[0]) FILTER (WHERE i.indisunique AND i.indisvalid AND i.indpred IS NULL AND i.indnkeyatts = 1)
-            INTO indexes, of_primary, of_key, alone_unique
-            FROM pg_index AS i
-            JOIN pg_class AS x ON x.oid = i.indexrelid
-            LEFT JOIN pg_description AS d ON d.classoid = 'pg_class'::regclass AND d.objoid = x.oid AND d.objsubid = 0
-            WHERE i.indrelid = c.oid AND i.indislive;
+            all_indexes := ARRAY(
+                SELECT ROW(x.oid, x.relname, x.relkind, i.indkey::int2[], i.indnkeyatts, i.indisunique, i.indisprimary, i.indimmediate, i.indisvalid,
+                    i.indisreplident, i.indisclustered, i.indexprs IS NOT NULL, i.indpred IS NOT NULL, x.relispartition, x.reloptions, x.reltablespace,
+                    (SELECT d.description FROM pg_description AS d WHERE d.classoid = 'pg_class'::regclass AND d.objoid = x.oid AND d.objsubid = 0)
+                )::pgstream.index_facts
+                FROM pg_index AS i JOIN pg_class AS x ON x.oid = i.indexrelid
+                WHERE i.indrelid = c.oid AND i.indislive
+                ORDER BY x.relname
+            );
+            FOREACH i IN ARRAY all_indexes LOOP
+                keys := '{}';
+                FOR at IN 0..i.keys - 1 LOOP
+                    keys := keys || coalesce(quote_ident(names[i.columns[at]]), pg_get_indexdef(i.oid, at + 1, true));
+                END LOOP;
+                IF i.is_primary THEN
+                    of_primary := i.columns[0:i.keys - 1];
+                END IF;
+                IF (c.relreplident = 'd' AND i.is_primary AND i.is_immediate) OR (c.relreplident = 'i' AND i.is_identity) THEN
+                    of_key := i.columns[0:i.keys - 1];
+                END IF;
+                IF i.is_unique AND i.is_valid AND NOT i.is_partial AND i.keys = 1 THEN
+                    alone_unique := alone_unique || i.columns[0];
+                END IF;
+                at := array_position(indexes_of, i.oid);
+                indexes := indexes || concat(
+                    '{"name":', to_json(i.name),
+                    ',"columns":', to_json(keys),
+                    ',"unique":', i.is_unique::text,
+                    ',"definition":', to_json(coalesce(
+                        -- What pg_get_indexdef prints, which looks for the default operator class among all.
+                        'CREATE UNIQUE INDEX ' || quote_ident(i.name) || CASE i.kind WHEN 'I' THEN ' ON ONLY ' ELSE ' ON ' END
+                            || quote_ident(c.nspname) || '.' || quote_ident(c.relname) || ' USING btree ' || CASE WHEN i.options IS NULL THEN plain_of[at] END,
+                        pg_get_indexdef(i.oid))),
+                    ',"oid":"', i.oid, '"',
+                    ',"constraint":"' || constraints_of[at] || '"',
+                    CASE WHEN NOT i.is_valid THEN ',"valid":false' END,
+                    CASE WHEN i.is_identity THEN ',"replica_identity":true' END,
+                    CASE WHEN i.is_clustered THEN ',"clustered":true' END,
+                    ',"options":' || to_json(i.options)::text,
+                    CASE WHEN i.has_expressions THEN ',"statistics":' || pgstream.index_statistics(i.oid)::text END,
+                    CASE WHEN i.is_partition THEN ',"parent":' || pgstream.index_parent(i.oid)::text END,
+                    CASE WHEN i.tablespace <> 0 THEN ',"tablespace":' || to_json(pgstream.tablespace_name(i.tablespace))::text END,
+                    ',"comment":' || to_json(i.comment)::text,
+                    '}');
+            END LOOP;
         END IF;
-        SELECT
-            string_agg(
-                concat(
-                    '{"pgstream_id":', coalesce(to_json(c.pgstream_id || '-' || a.attnum)::text, 'null'),
-                    ',"attnum":', a.attnum,
-                    ',"name":', to_json(a.attname),
-                    ',"type":', to_json(format_type(a.atttypid, a.atttypmod)),
-                    ',"type_oid":"', a.atttypid,
-                    -- A default names no column: printed without its table, which need not be opened for it.
-                    '","default":',
-                    coalesce(to_json(pg_get_expr(d.adbin, CASE WHEN a.attgenerated <> '' THEN d.adrelid ELSE 0 END))::text, 'null'),
-                    ',"nullable":', to_json(NOT a.attnotnull),
-                    ',"unique":', to_json(coalesce(a.attnum = ANY (alone_unique), false)),
-                    ',"generated":', to_json(a.attgenerated <> ''),
-                    ',"generated_kind":"', a.attgenerated,
-                    '","identity":"', a.attidentity,
-                    '","metadata":', coalesce(to_json(comments->>a.attnum::text)::text, 'null'),
-                    CASE WHEN a.atttypmod <> -1 THEN ',"type_modifier":' || a.atttypmod END,
-                    ',"default_oid":"' || d.oid || '"',
-                    CASE WHEN c.relreplident = 'f' OR a.attnum = ANY (of_key) THEN ',"key":true' END,
-                    CASE WHEN a.attcollation <> t.typcollation THEN ',"collation":' || to_json(pgstream.collation_name(a.attcollation))::text END,
-                    CASE WHEN a.attstorage <> t.typstorage THEN ',"storage":"' || a.attstorage::text || '"' END,
-                    CASE WHEN t.typstorage NOT IN ('p', 'x') THEN ',"type_storage":"' || t.typstorage::text || '"' END,
-                    CASE WHEN a.attnotnull THEN ',"not_null":' || (not_nulls->a.attnum::text)::text END,
-                    CASE WHEN a.attcompression <> '' THEN ',"compression":"' || a.attcompression::text || '"' END,
-                    CASE WHEN a.attstattarget <> -1 THEN ',"statistics":' || a.attstattarget END,
-                    ',"options":' || to_json(a.attoptions)::text,
-                    ',"acl":' || to_json(a.attacl::text[])::text,
-                    CASE WHEN a.attinhcount > 0 AND NOT a.attislocal THEN ',"inherited":true' END,
-                    CASE WHEN a.attidentity <> '' THEN
-                        ',"identity_sequence":' || jsonb_strip_nulls(pgstream.identity_sequence(c.oid, a.attnum, a.atttypid))::text END,
-                    '}'
-                ),
-                ',' ORDER BY a.attnum
-            ),
-            json_agg(a.attname ORDER BY array_position(of_primary, a.attnum)) FILTER (WHERE a.attnum = ANY (of_primary))
-        INTO columns, primary_key
-        FROM pg_attribute AS a
-        JOIN pg_type AS t ON t.oid = a.atttypid
-        LEFT JOIN pg_attrdef AS d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
-        WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped;
+
+        columns := NULL;
+        FOREACH a IN ARRAY all_columns LOOP
+            columns := columns || concat(
+                '{"pgstream_id":', coalesce('"' || c.pgstream_id || '-' || a.number || '"', 'null'),
+                ',"attnum":', a.number,
+                ',"name":', to_json(a.name),
+                ',"type":', to_json(format_type(a.type, a.modifier)),
+                ',"type_oid":"', a.type, '"',
+                a.default_value,
+                ',"nullable":', (NOT a.not_null)::text,
+                ',"unique":', (a.number = ANY (alone_unique))::text,
+                ',"generated":', (a.generated <> '')::text,
+                ',"generated_kind":"', a.generated,
+                '","identity":"', a.identity,
+                '","metadata":', coalesce(to_json(comments->>a.number::text)::text, 'null'),
+                CASE WHEN a.modifier <> -1 THEN ',"type_modifier":' || a.modifier END,
+                CASE WHEN c.relreplident = 'f' OR a.number = ANY (of_key) THEN ',"key":true' END,
+                CASE WHEN a.collation_of <> a.collation_of_type THEN ',"collation":' || to_json(pgstream.collation_name(a.collation_of))::text END,
+                CASE WHEN a.storage <> a.storage_of_type THEN ',"storage":"' || a.storage::text || '"' END,
+                CASE WHEN a.storage_of_type NOT IN ('p', 'x') THEN ',"type_storage":"' || a.storage_of_type::text || '"' END,
+                CASE WHEN a.not_null THEN ',"not_null":' || not_nulls[a.number] END,
+                a.settings,
+                CASE WHEN a.identity <> '' THEN
+                    ',"identity_sequence":' || jsonb_strip_nulls(pgstream.identity_sequence(c.oid, a.number, a.type))::text END,
+                '}');
+        END LOOP;
+        primary_key := '{}';
+        IF of_primary IS NOT NULL THEN
+            FOREACH number IN ARRAY of_primary LOOP
+                primary_key := primary_key || names[number];
+            END LOOP;
+        END IF;
         parents := NULL; triggers := NULL; switched := NULL; policies := NULL; rules := NULL; extended := NULL;
         IF c.has_parents THEN
             SELECT jsonb_agg(jsonb_build_object('oid', p.oid::text, 'schema', n.nspname, 'name', p.relname) ORDER BY h.inhseqno) INTO parents
@@ -330,28 +434,26 @@ BEGIN
             INTO extended
             FROM pg_statistic_ext AS s JOIN pg_namespace AS n ON n.oid = s.stxnamespace WHERE s.stxrelid = c.oid;
         END IF;
-        oid := c.oid;
-        schema_name := c.nspname;
-        kind := 'table';
-        name := c.relname;
-        document := concat(
+        looks := looks || ROW('pg_class'::regclass, c.oid, 'table', c.nspname, c.relname, array_remove(names, NULL),
+            CASE WHEN c.relispartition THEN (parents->0->>'oid')::oid END, concat(
             '{"oid":"', c.oid, '"',
             ',"pgstream_id":', coalesce(to_json(c.pgstream_id)::text, 'null'),
             ',"schema":', to_json(c.nspname),
             ',"name":', to_json(c.relname),
-            ',"columns":', coalesce('[' || columns || ']', 'null'),
-            ',"primary_key_columns":', coalesce(primary_key::text, '[]'),
-            ',"indexes":[', indexes, ']',
-            ',"constraints":', coalesce('[' || constraints || ']', 'null'),
-            ',"foreign_keys":', coalesce('[' || foreign_keys || ']', 'null'),
+            ',"columns":', coalesce('[' || array_to_string(columns, ',') || ']', 'null'),
+            ',"primary_key_columns":', to_json(primary_key),
+            ',"indexes":[', array_to_string(indexes, ','), ']',
+            ',"constraints":', coalesce('[' || array_to_string(constraints, ',') || ']', 'null'),
+            ',"foreign_keys":', coalesce('[' || array_to_string(foreign_keys, ',') || ']', 'null'),
             ',"owner":', to_json(pg_get_userbyid(c.relowner)),
             ',"acl":' || to_json(c.relacl::text[])::text,
             ',"comment":' || to_json(comments->>'0')::text,
             CASE WHEN c.relpersistence = 'u' THEN ',"unlogged":true' END,
             ',"options":' || to_json(c.reloptions)::text,
             ',"toast_options":' || to_json(c.toast_options)::text,
-            ',"access_method":' || to_json(c.access_method)::text,
-            ',"tablespace":' || to_json(c.tablespace)::text,
+            -- 2 is heap, everywhere.
+            CASE WHEN c.relam NOT IN (0, 2) THEN ',"access_method":' || to_json(pgstream.access_method_name(c.relam))::text END,
+            CASE WHEN c.reltablespace <> 0 THEN ',"tablespace":' || to_json(pgstream.tablespace_name(c.reltablespace))::text END,
             CASE WHEN c.reloftype <> 0 THEN ',"of_type":' || to_json(format_type(c.reloftype, NULL))::text END,
             CASE WHEN c.relreplident <> 'd' THEN ',"replica_identity":"' || c.relreplident::text || '"' END,
             CASE WHEN c.relrowsecurity THEN ',"row_security":true' END,
@@ -366,9 +468,9 @@ BEGIN
             ',"rules":' || rules::text,
             ',"statistics":' || extended::text,
             '}'
-        );
-        RETURN NEXT;
+        ), c.was_in, c.was_named, c.had_parts, c.before)::pgstream.look;
     END LOOP;
+    RETURN looks;
 END $$;
 
 -- Views and materialised views.
@@ -432,7 +534,7 @@ BEGIN
                 'valid', CASE WHEN NOT i.indisvalid THEN false END,
                 'clustered', CASE WHEN i.indisclustered THEN true END,
                 'options', to_jsonb(x.reloptions),
-                'statistics', pgstream.index_statistics(x.oid, i.indexprs IS NOT NULL),
+                'statistics', CASE WHEN i.indexprs IS NOT NULL THEN pgstream.index_statistics(x.oid) END,
                 'comment', pgstream.comment_of('pg_class'::regclass, x.oid)
             ))
             ORDER BY x.relname
@@ -455,50 +557,65 @@ BEGIN
     WHERE c.oid = ANY (views) AND c.relkind IN ('v', 'm') AND c.relpersistence <> 't';
 END $$;
 
--- Sequences, but for those of identity columns, which are told with their column.
-CREATE FUNCTION pgstream.describe_sequences(sequences oid[])
-RETURNS TABLE (oid oid, schema_name text, kind text, name text, document jsonb)
+-- Sequences.
+CREATE FUNCTION pgstream.describe_sequences(sequences oid[]) RETURNS pgstream.look[]
 LANGUAGE plpgsql STABLE AS $$
 #variable_conflict use_column
+DECLARE
+    looks pgstream.look[] := '{}';
+    sequence oid;
+    c record;
+    owned_by json;
 BEGIN
-    RETURN QUERY
-    SELECT c.oid, n.nspname::text, 'sequence', c.relname::text,
-        jsonb_build_object(
-            'oid', c.oid::text,
-            'schema', n.nspname,
-            'name', c.relname,
-            'data_type', format_type(q.seqtypid, NULL),
-            'numeric_precision', CASE q.seqtypid WHEN 'int2'::regtype THEN '16' WHEN 'int4'::regtype THEN '32' ELSE '64' END,
-            'numeric_precision_radix', '2',
-            'numeric_scale', '0',
-            'start_value', q.seqstart::text,
-            'minimum_value', q.seqmin::text,
-            'maximum_value', q.seqmax::text,
-            'increment', q.seqincrement::text,
-            'cycle_option', CASE WHEN q.seqcycle THEN 'YES' ELSE 'NO' END
-        ) || jsonb_strip_nulls(jsonb_build_object(
-            'cache', nullif(q.seqcache, 1)::text,
-            'owned_by', (
-                SELECT jsonb_build_object('oid', t.oid::text, 'schema', tn.nspname, 'table', t.relname, 'column', a.attname, 'attnum', a.attnum)
-                FROM pg_depend AS p
-                JOIN pg_class AS t ON t.oid = p.refobjid JOIN pg_namespace AS tn ON tn.oid = t.relnamespace
-                JOIN pg_attribute AS a ON a.attrelid = t.oid AND a.attnum = p.refobjsubid
-                WHERE p.classid = 'pg_class'::regclass AND p.objid = c.oid AND p.refclassid = 'pg_class'::regclass
-                  AND p.refobjsubid > 0 AND p.deptype = 'a'
-            ),
-            'owner', pg_get_userbyid(c.relowner),
-            'acl', to_jsonb(c.relacl::text[]),
-            'unlogged', CASE c.relpersistence WHEN 'u' THEN true END,
-            'comment', pgstream.comment_of('pg_class'::regclass, c.oid)
-        ))
-    FROM pg_class AS c
-    JOIN pg_sequence AS q ON q.seqrelid = c.oid
-    JOIN pg_namespace AS n ON n.oid = c.relnamespace
-    WHERE c.oid = ANY (sequences) AND c.relpersistence <> 't'
-      AND NOT EXISTS (
-        SELECT FROM pg_depend AS p
-        WHERE p.classid = 'pg_class'::regclass AND p.objid = c.oid AND p.refclassid = 'pg_class'::regclass AND p.deptype = 'i'
-      );
+    FOREACH sequence IN ARRAY sequences LOOP
+        SELECT c.oid, c.relname, c.relowner, c.relacl, c.relpersistence, q.seqtypid, q.seqstart, q.seqmin, q.seqmax, q.seqincrement, q.seqcycle, q.seqcache,
+            (SELECT n.nspname FROM pg_namespace AS n WHERE n.oid = c.relnamespace) AS nspname,
+            -- The table and number of its column, as text, and how it belongs to it.
+            (SELECT ARRAY[d.refobjid::text, d.refobjsubid::text, d.deptype::text] FROM pg_depend AS d
+             WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.refclassid = 'pg_class'::regclass AND d.refobjsubid > 0
+               AND d.deptype IN ('a', 'i')) AS belongs,
+            (SELECT d.description FROM pg_description AS d WHERE d.classoid = 'pg_class'::regclass AND d.objoid = c.oid AND d.objsubid = 0) AS comment,
+            known.oid AS known, known.schema_name AS was_in, known.name AS was_named, known.document AS before
+        INTO c
+        FROM pg_class AS c
+        JOIN pg_sequence AS q ON q.seqrelid = c.oid
+        LEFT JOIN pgstream.objects AS known ON known.class = 'pg_class'::regclass AND known.oid = c.oid
+        WHERE c.oid = sequence AND c.relpersistence <> 't';
+        -- That of an identity column is told with its column.
+        CONTINUE WHEN NOT FOUND OR c.belongs[3] = 'i' OR pgstream.is_system_schema(c.nspname)
+            OR (c.known IS NULL AND pgstream.is_member('pg_class'::regclass, c.oid));
+        owned_by := NULL;
+        IF c.belongs IS NOT NULL THEN
+            owned_by := (
+                SELECT json_build_object('oid', c.belongs[1], 'schema', (SELECT n.nspname FROM pg_namespace AS n WHERE n.oid = t.relnamespace),
+                    'table', t.relname,
+                    'column', (SELECT a.attname FROM pg_attribute AS a WHERE a.attrelid = t.oid AND a.attnum = c.belongs[2]::int2),
+                    'attnum', c.belongs[2]::integer)
+                FROM pg_class AS t WHERE t.oid = c.belongs[1]::oid
+            );
+        END IF;
+        looks := looks || ROW('pg_class'::regclass, c.oid, 'sequence', c.nspname, c.relname, NULL, NULL, concat(
+            '{"oid":"', c.oid, '"',
+            ',"schema":', to_json(c.nspname),
+            ',"name":', to_json(c.relname),
+            ',"data_type":', to_json(format_type(c.seqtypid, NULL)),
+            ',"numeric_precision":"', CASE c.seqtypid WHEN 'int2'::regtype THEN '16' WHEN 'int4'::regtype THEN '32' ELSE '64' END, '"',
+            ',"numeric_precision_radix":"2","numeric_scale":"0"',
+            ',"start_value":"', c.seqstart, '"',
+            ',"minimum_value":"', c.seqmin, '"',
+            ',"maximum_value":"', c.seqmax, '"',
+            ',"increment":"', c.seqincrement, '"',
+            ',"cycle_option":"', CASE WHEN c.seqcycle THEN 'YES' ELSE 'NO' END, '"',
+            CASE WHEN c.seqcache <> 1 THEN ',"cache":"' || c.seqcache || '"' END,
+            ',"owned_by":' || owned_by::text,
+            ',"owner":', to_json(pg_get_userbyid(c.relowner)),
+            ',"acl":' || to_json(c.relacl::text[])::text,
+            CASE WHEN c.relpersistence = 'u' THEN ',"unlogged":true' END,
+            ',"comment":' || to_json(c.comment)::text,
+            '}'
+        ), c.was_in, c.was_named, NULL, c.before)::pgstream.look;
+    END LOOP;
+    RETURN looks;
 END $$;
 
 -- Enums, domains, composite types and ranges. Base types need code on the server and are left out.

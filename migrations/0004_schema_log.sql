@@ -2,17 +2,21 @@
 
 -- What is known of each object now. It is the "before" of the next change.
 CREATE TABLE pgstream.objects (
-    class       oid NOT NULL,
-    oid         oid NOT NULL,
-    schema_name text NOT NULL,
-    kind        text NOT NULL,
-    name        text NOT NULL,
-    document    jsonb NOT NULL,
+    class        oid NOT NULL,
+    oid          oid NOT NULL,
+    schema_name  text NOT NULL,
+    kind         text NOT NULL,
+    name         text NOT NULL,
+    parts        text[],
+    partition_of oid,
+    document     text NOT NULL,
     PRIMARY KEY (class, oid)
 );
 CREATE INDEX objects_by_name ON pgstream.objects (schema_name, kind, name);
-CREATE INDEX objects_partitions ON pgstream.objects ((document #>> '{partition_of,oid}')) WHERE document ? 'partition_of';
+CREATE INDEX objects_partitions ON pgstream.objects (partition_of) WHERE partition_of IS NOT NULL;
 COMMENT ON TABLE pgstream.objects IS 'The last document of each object.';
+COMMENT ON COLUMN pgstream.objects.parts IS 'The names of what others may name in it: columns, attributes, labels.';
+COMMENT ON COLUMN pgstream.objects.document IS 'JSON.';
 
 -- Versions count across all schemas, so that two transactions that change one schema need not wait for each other. Those of one
 -- schema grow in the order of the changes to each of its objects, with gaps.
@@ -25,7 +29,7 @@ CREATE TABLE pgstream.schema_log (
     schema         jsonb,
     created_at     timestamp NOT NULL DEFAULT (clock_timestamp() AT TIME ZONE 'UTC'),
     acked          boolean NOT NULL DEFAULT false,
-    changes        jsonb NOT NULL,
+    changes        json NOT NULL,
     command_tag    text NOT NULL,
     statement      text,
     statement_id   pgstream.xid NOT NULL,
@@ -65,12 +69,6 @@ COMMENT ON TABLE pgstream.rewritten IS 'Tables that a statement is rewriting; em
 
 -- Functions that are called by others of these only have no settings of their own: those of log_ddl, refresh_schema, get_schema and
 -- schema_at hold for them. Nobody else may call them.
-
--- Schemas whose objects are not anybody's data.
-CREATE FUNCTION pgstream.is_system_schema(name text) RETURNS boolean
-LANGUAGE sql IMMUTABLE AS $$
-    SELECT name IN ('information_schema', 'pgstream', 'pgroll') OR name LIKE 'pg\_%'
-$$;
 
 -- The objects that have a document of their own for objects that may be parts of one: an index is its table's.
 CREATE FUNCTION pgstream.document_of(classes oid[], oids oid[]) RETURNS TABLE (class oid, oid oid)
@@ -117,39 +115,22 @@ LANGUAGE sql IMMUTABLE AS $$
         'pg_foreign_server'::regclass]::oid[]
 $$;
 
--- The documents of objects as they are now, without those that are not tracked. What an extension brings comes with it; what was
--- followed before it became a member of one is followed on.
-CREATE FUNCTION pgstream.describe(classes oid[], oids oid[])
+-- Those that are neither tables nor sequences.
+CREATE FUNCTION pgstream.describe_others(classes oid[], oids oid[])
 RETURNS TABLE (class oid, oid oid, schema_name text, kind text, name text, document jsonb)
 LANGUAGE plpgsql STABLE AS $$
 #variable_conflict use_column
 DECLARE
-    relations oid[];
-    kinds text;
     others oid[];
 BEGIN
-    SELECT array_agg(c.oid), string_agg(c.relkind::text, '') INTO relations, kinds
-    FROM unnest(classes, oids) AS g (class, oid) JOIN pg_class AS c ON c.oid = g.oid
-    WHERE g.class = 'pg_class'::regclass AND c.relkind IN ('r', 'p', 'v', 'm', 'S') AND c.relpersistence <> 't'
-      AND NOT pgstream.is_system_schema(c.relnamespace::regnamespace::text)
-      -- Scalar: a planner that knows no sizes may take EXISTS below OR for a reason to read a whole catalog.
-      AND ((SELECT true FROM pg_depend AS d WHERE d.classid = g.class AND d.objid = g.oid AND d.deptype = 'e' LIMIT 1) IS NULL
-           OR (SELECT true FROM pgstream.objects AS o WHERE o.class = g.class AND o.oid = g.oid) IS NOT NULL);
-    IF kinds ~ '[rp]' THEN
-        RETURN QUERY SELECT 'pg_class'::regclass::oid, d.* FROM pgstream.describe_tables(relations) AS d;
+    IF 'pg_class'::regclass = ANY (classes) THEN
+        others := ARRAY(
+            SELECT c.oid FROM unnest(classes, oids) AS g (class, oid) JOIN pg_class AS c ON c.oid = g.oid
+            WHERE g.class = 'pg_class'::regclass AND c.relkind IN ('v', 'm') AND NOT pgstream.is_system_schema(c.relnamespace::regnamespace::text));
+        IF others <> '{}' THEN
+            RETURN QUERY SELECT 'pg_class'::regclass::oid, d.* FROM pgstream.describe_views(others) AS d;
+        END IF;
     END IF;
-    IF kinds ~ '[vm]' THEN
-        RETURN QUERY SELECT 'pg_class'::regclass::oid, d.* FROM pgstream.describe_views(relations) AS d;
-    END IF;
-    IF kinds ~ 'S' THEN
-        RETURN QUERY SELECT 'pg_class'::regclass::oid, d.* FROM pgstream.describe_sequences(relations) AS d;
-    END IF;
-    IF classes <@ ARRAY['pg_class'::regclass::oid] AND cardinality(relations) = cardinality(oids) THEN
-        RETURN;
-    END IF;
-    SELECT array_agg(g.class), array_agg(g.oid) INTO classes, oids FROM unnest(classes, oids) AS g (class, oid)
-    WHERE (SELECT true FROM pg_depend AS d WHERE d.classid = g.class AND d.objid = g.oid AND d.deptype = 'e' LIMIT 1) IS NULL
-       OR (SELECT true FROM pgstream.objects AS o WHERE o.class = g.class AND o.oid = g.oid) IS NOT NULL;
     IF 'pg_type'::regclass = ANY (classes) THEN
         others := ARRAY(
             SELECT t.oid FROM unnest(classes, oids) AS g (class, oid) JOIN pg_type AS t ON t.oid = g.oid
@@ -185,6 +166,51 @@ BEGIN
         WHERE (g.class = ANY (pgstream.other_classes()) OR c.relkind = 'f') AND i.identity IS NOT NULL
           AND NOT pgstream.is_system_schema(coalesce(i.schema, ''));
     END IF;
+END $$;
+
+-- Objects as they are now, without those that are not tracked. What an extension brings comes with it; what was followed before it
+-- became a member of one is followed on. `kinds` are those of the relations, if only relations are asked for; else NULL.
+CREATE FUNCTION pgstream.describe(classes oid[], oids oid[], kinds text) RETURNS pgstream.look[]
+LANGUAGE plpgsql STABLE AS $$
+#variable_conflict use_column
+DECLARE
+    relations oid[] := oids;
+    others boolean := kinds ~ '[vmf]';
+    looks pgstream.look[] := '{}';
+BEGIN
+    IF kinds IS NULL THEN
+        SELECT array_agg(c.oid), string_agg(c.relkind::text, '') INTO relations, kinds
+        FROM unnest(classes, oids) AS g (class, oid) JOIN pg_class AS c ON c.oid = g.oid
+        WHERE g.class = 'pg_class'::regclass AND c.relkind IN ('r', 'p', 'S');
+        others := cardinality(relations) IS DISTINCT FROM cardinality(oids);
+    END IF;
+    IF kinds ~ 'S' THEN
+        looks := pgstream.describe_sequences(relations);
+    END IF;
+    IF kinds ~ '[rp]' THEN
+        looks := looks || pgstream.describe_tables(relations);
+    END IF;
+    IF others THEN
+        looks := looks || ARRAY(
+            SELECT ROW(d.class, d.oid, d.kind, d.schema_name, d.name, pgstream.parts_of(d.document), NULL, d.document::text,
+                k.schema_name, k.name, k.parts, k.document)::pgstream.look
+            FROM pgstream.describe_others(classes, oids) AS d LEFT JOIN pgstream.objects AS k ON k.class = d.class AND k.oid = d.oid
+            WHERE k.oid IS NOT NULL OR NOT pgstream.is_member(d.class, d.oid)
+        );
+    END IF;
+    RETURN looks;
+END $$;
+
+-- What others may name in an object that is no table.
+CREATE FUNCTION pgstream.parts_of(document jsonb) RETURNS text[]
+LANGUAGE plpgsql IMMUTABLE AS $$
+DECLARE
+    named constant jsonb := coalesce(document->'columns', document->'attributes', document->'labels');
+BEGIN
+    IF named IS NULL THEN
+        RETURN NULL;
+    END IF;
+    RETURN ARRAY(SELECT part->>'name' FROM jsonb_array_elements(named) AS part);
 END $$;
 
 -- The objects of a schema.
@@ -240,7 +266,7 @@ BEGIN
 END $$;
 
 -- One document of the documents of a schema's objects.
-CREATE FUNCTION pgstream.assemble(kinds text[], documents jsonb[]) RETURNS jsonb
+CREATE FUNCTION pgstream.assemble(kinds text[], documents text[]) RETURNS jsonb
 LANGUAGE plpgsql IMMUTABLE AS $$
 BEGIN
     RETURN (
@@ -255,7 +281,7 @@ BEGIN
                 FILTER (WHERE d.kind IN ('function', 'procedure', 'aggregate')),
             'extensions', jsonb_agg(d.document - 'schema' ORDER BY d.document->>'name') FILTER (WHERE d.kind = 'extension')
         )) || coalesce((jsonb_agg(d.document - 'name' - 'oid') FILTER (WHERE d.kind = 'schema'))->0, '{}')
-        FROM unnest(kinds, documents) AS d (kind, document)
+        FROM (SELECT d.kind, d.document::jsonb FROM unnest(kinds, documents) AS d (kind, document)) AS d
     );
 END $$;
 
@@ -275,6 +301,6 @@ BEGIN
         RETURN jsonb_build_object('tables', NULL, 'dropped', true);
     END IF;
     SELECT array_agg(m.class), array_agg(m.oid) INTO classes, oids FROM pgstream.members(schema) AS m;
-    RETURN (SELECT pgstream.assemble(array_agg(d.kind), array_agg(d.document)) FROM pgstream.describe(classes, oids) AS d);
+    RETURN (SELECT pgstream.assemble(array_agg(d.kind), array_agg(d.after)) FROM unnest(pgstream.describe(classes, oids, NULL)) AS d);
 END $$;
 COMMENT ON FUNCTION pgstream.get_schema(text) IS 'A schema as it is now, as one document.';

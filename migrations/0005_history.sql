@@ -8,7 +8,7 @@ BEGIN
     RETURN QUERY
     SELECT DISTINCT ON (c.change->>'class', c.change->>'oid') c.change,
         bool_or(c.change ? 'made' OR (l.command_tag <> 'BASE' AND NOT c.change ? 'before')) OVER (PARTITION BY c.change->>'class', c.change->>'oid')
-    FROM pgstream.schema_log AS l, jsonb_array_elements(l.changes) AS c (change)
+    FROM pgstream.schema_log AS l, jsonb_array_elements(l.changes::jsonb) AS c (change)
     WHERE l.schema_name = last_changes.name AND l.version <= last_changes.version
     ORDER BY c.change->>'class', c.change->>'oid', l.version DESC;
 END $$;
@@ -41,7 +41,7 @@ LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp A
 BEGIN
     RETURN (
         SELECT CASE WHEN count(*) = 0 THEN jsonb_build_object('tables', NULL, 'dropped', true)
-            ELSE pgstream.assemble(array_agg(o.kind), array_agg(o.document)) END
+            ELSE pgstream.assemble(array_agg(o.kind), array_agg(o.document::text)) END
         FROM pgstream.objects_at(schema_at.name, schema_at.version) AS o
     );
 END $$;
@@ -80,7 +80,7 @@ BEGIN
                 (row_number() OVER () - 1) / slice AS at
             FROM pgstream.last_changes(old.schema_name, old.versions[1]) AS l WHERE l.change ? 'after'
         ), slices AS (
-            SELECT b.at, coalesce(jsonb_agg(o.change) FILTER (WHERE o.change IS NOT NULL), '[]') AS changes
+            SELECT b.at, coalesce(jsonb_agg(o.change) FILTER (WHERE o.change IS NOT NULL), '[]')::json AS changes
             FROM generate_series(0, bases - 1) AS b (at) LEFT JOIN objects AS o ON o.at = b.at GROUP BY b.at
         )
         UPDATE pgstream.schema_log AS l

@@ -1,77 +1,89 @@
 -- What statements changed: found by what event triggers call, and written into the log.
 
--- One look at an object: what is known of it beside what it is now.
-CREATE TYPE pgstream.look AS (
-    class oid, oid oid, kind text, schema_name text, name text, was_in text, before jsonb, after jsonb
-);
-
 -- Looks at objects again; what differs from what is known goes into the log, if `logged`.
 --
 -- Under REPEATABLE READ and SERIALIZABLE the catalog is read as the transaction sees it.
--- `rewritten` are tables that the statement wrote anew.
-CREATE FUNCTION pgstream.record(classes oid[], oids oid[], rewritten oid[], command_tag text, statement text, logged boolean) RETURNS integer
+-- `rewritten` are tables that the statement wrote anew; `kinds` as for describe.
+CREATE FUNCTION pgstream.record(classes oid[], oids oid[], kinds text, rewritten oid[], command_tag text, statement text, logged boolean)
+RETURNS integer
 LANGUAGE plpgsql VOLATILE AS $$
 #variable_conflict use_column
 DECLARE
     seen_classes oid[] := '{}';
     seen_oids oid[] := '{}';
-    changes jsonb[] := '{}';
-    change jsonb;
+    changes text[] := '{}';
+    -- Of each change.
+    schemas text[] := '{}';
+    in_one boolean := true;
     renamed_classes oid[];
     renamed_oids oid[];
+    -- Tables whose sequences are to be looked at.
+    retold oid[];
     looks pgstream.look[];
     it pgstream.look;
+    done integer;
 BEGIN
     LOOP
         renamed_classes := NULL;
         renamed_oids := NULL;
-        -- What is new of each, beside what is known. Not FOR over the query: see describe_tables.
-        looks := ARRAY(
-            SELECT (p.class, p.oid, p.kind, p.schema_name, p.name, k.schema_name, k.document, p.document)::pgstream.look
-            FROM pgstream.describe(classes, oids) AS p LEFT JOIN pgstream.objects AS k ON k.class = p.class AND k.oid = p.oid
-            ORDER BY p.kind, p.name, p.oid
-        );
+        retold := NULL;
+        looks := pgstream.describe(classes, oids, kinds);
         IF cardinality(looks) < cardinality(oids) THEN
             -- What is known and is there no more.
             looks := looks || ARRAY(
-                SELECT (k.class, k.oid, k.kind, k.schema_name, k.name, k.schema_name, k.document, NULL)::pgstream.look
+                SELECT ROW(k.class, k.oid, k.kind, k.schema_name, k.name, NULL, NULL, NULL, k.schema_name, k.name, k.parts, k.document)::pgstream.look
                 FROM unnest(classes, oids) AS g (class, oid) JOIN pgstream.objects AS k ON k.class = g.class AND k.oid = g.oid
                 WHERE NOT EXISTS (SELECT FROM unnest(looks) AS l WHERE l.class = k.class AND l.oid = k.oid)
-                ORDER BY k.kind, k.name, k.oid
             );
         END IF;
+        IF cardinality(looks) > 2 THEN
+            looks := ARRAY(SELECT l FROM unnest(looks) AS l ORDER BY l.kind, l.name, l.oid);
+        END IF;
         FOREACH it IN ARRAY looks LOOP
+            IF it.before IS NULL AND it.kind = 'table' AND strpos(it.after, '"pgstream_id":null') > 0 THEN
+                -- It was of no interest before: temporary, or an extension's.
+                done := pgstream.identify(ARRAY[it.oid]);
+                looks := pgstream.describe_tables(ARRAY[it.oid]);
+                it := looks[1];
+            END IF;
             CONTINUE WHEN it.before IS NOT DISTINCT FROM it.after AND it.was_in IS NOT DISTINCT FROM it.schema_name
                 -- Its rows may have other values now, even if it is described as before.
                 AND (record.rewritten IS NULL OR it.kind <> 'table' OR it.oid <> ALL (record.rewritten)
                      OR NOT EXISTS (SELECT FROM pgstream.rewritten AS r WHERE r.oid = it.oid AND r.reason & 6 <> 0));
-            change := jsonb_strip_nulls(jsonb_build_object(
-                'class', it.class::text, 'oid', it.oid::text, 'kind', it.kind, 'schema', it.schema_name, 'name', it.name,
-                'was_in', CASE WHEN it.was_in <> it.schema_name THEN it.was_in END));
             IF it.after IS NULL THEN
                 DELETE FROM pgstream.objects AS o WHERE o.class = it.class AND o.oid = it.oid;
-                change := change || jsonb_build_object('before', it.before);
             ELSIF it.before IS NULL THEN
-                INSERT INTO pgstream.objects AS o (class, oid, schema_name, kind, name, document)
-                VALUES (it.class, it.oid, it.schema_name, it.kind, it.name, it.after)
+                INSERT INTO pgstream.objects AS o (class, oid, schema_name, kind, name, parts, partition_of, document)
+                VALUES (it.class, it.oid, it.schema_name, it.kind, it.name, it.parts, it.partition_of, it.after)
                 ON CONFLICT (class, oid) DO UPDATE
-                SET schema_name = excluded.schema_name, kind = excluded.kind, name = excluded.name, document = excluded.document;
-                change := change || jsonb_build_object('after', it.after);
+                SET schema_name = excluded.schema_name, kind = excluded.kind, name = excluded.name, parts = excluded.parts,
+                    partition_of = excluded.partition_of, document = excluded.document;
             ELSE
-                UPDATE pgstream.objects AS o SET schema_name = it.schema_name, kind = it.kind, name = it.name, document = it.after
+                UPDATE pgstream.objects AS o
+                SET schema_name = it.schema_name, kind = it.kind, name = it.name, parts = it.parts, partition_of = it.partition_of, document = it.after
                 WHERE o.class = it.class AND o.oid = it.oid;
-                IF it.kind = 'table' THEN
-                    change := change || pgstream.rows_of(it.oid, it.before, coalesce(it.oid = ANY (record.rewritten), false));
-                END IF;
-                change := change || jsonb_build_object('before', it.before, 'after', it.after);
-                IF pgstream.is_renamed(it.before, it.after) THEN
+                -- An object, or a part of it that others may name, has another name: one gone and one come.
+                IF it.was_named <> it.name OR it.was_in <> it.schema_name OR NOT (it.had_parts <@ it.parts OR it.had_parts @> it.parts) THEN
                     renamed_classes := renamed_classes || it.class;
                     renamed_oids := renamed_oids || it.oid;
                 END IF;
+                -- Its sequences share a table's owner and persistence, which are told after its parts.
+                IF it.kind = 'table' AND split_part(it.before, ',"owner":', 2) <> split_part(it.after, ',"owner":', 2) THEN
+                    retold := retold || it.oid;
+                END IF;
+                in_one := in_one AND it.was_in = it.schema_name;
             END IF;
-            changes := changes || change;
+            schemas := schemas || it.schema_name;
+            in_one := in_one AND it.schema_name = schemas[1];
+            changes := changes || concat(
+                '{"class":"', it.class, '","oid":"', it.oid, '","kind":"', it.kind, '","schema":', to_json(it.schema_name), ',"name":', to_json(it.name),
+                CASE WHEN it.was_in <> it.schema_name THEN ',"was_in":' || to_json(it.was_in)::text END,
+                CASE WHEN it.kind = 'table' AND it.before IS NOT NULL AND it.after IS NOT NULL THEN
+                    pgstream.rows_of(it.oid, it.before, coalesce(it.oid = ANY (record.rewritten), false)) END,
+                ',"before":' || it.before, ',"after":' || it.after, '}');
         END LOOP;
-        EXIT WHEN renamed_oids IS NULL;
+        EXIT WHEN renamed_oids IS NULL AND retold IS NULL;
+        kinds := NULL;
         seen_classes := seen_classes || classes;
         seen_oids := seen_oids || oids;
         SELECT array_agg(d.class), array_agg(d.oid) INTO classes, oids
@@ -79,6 +91,9 @@ BEGIN
             SELECT d.class, d.oid FROM pgstream.dependents(renamed_classes, renamed_oids) AS d
             UNION SELECT m.class, m.oid FROM unnest(renamed_classes, renamed_oids) AS r (class, oid), pgstream.members(r.oid) AS m
                 WHERE r.class = 'pg_namespace'::regclass
+            UNION SELECT d.classid, d.objid FROM unnest(retold) AS r (oid)
+                JOIN pg_depend AS d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = r.oid AND d.deptype = 'a'
+                WHERE (d.classid = 'pg_class'::regclass) IS TRUE
             EXCEPT SELECT s.class, s.oid FROM unnest(seen_classes, seen_oids) AS s (class, oid)
         ) AS d;
         EXIT WHEN oids IS NULL;
@@ -86,34 +101,12 @@ BEGIN
     IF NOT logged OR changes = '{}' THEN
         RETURN 0;
     END IF;
-    RETURN pgstream.write_log(changes, command_tag, statement);
+    RETURN pgstream.write_log(changes, CASE WHEN in_one THEN schemas[1] END, command_tag, statement);
 END $$;
 
--- Whether an object, or a part of it that others may name, has another name than before.
-CREATE FUNCTION pgstream.is_renamed(before jsonb, after jsonb) RETURNS boolean
-LANGUAGE plpgsql IMMUTABLE AS $$
-DECLARE
-    part text;
-    old jsonb;
-    new jsonb;
-BEGIN
-    IF before->>'name' <> after->>'name' OR before->>'schema' IS DISTINCT FROM after->>'schema' THEN
-        RETURN true;
-    END IF;
-    FOREACH part IN ARRAY ARRAY['columns', 'attributes', 'labels'] LOOP
-        CONTINUE WHEN before->part IS NOT DISTINCT FROM after->part;
-        old := jsonb_path_query_array(before->part, '$[*].name');
-        new := jsonb_path_query_array(after->part, '$[*].name');
-        -- One gone and one come.
-        IF NOT old <@ new AND NOT old @> new THEN
-            RETURN true;
-        END IF;
-    END LOOP;
-    RETURN false;
-END $$;
-
--- What a statement did to the rows that a table had: a new column's value in them, and whether they were written anew.
-CREATE FUNCTION pgstream.rows_of(relation oid, before jsonb, is_rewritten boolean) RETURNS jsonb
+-- What a statement did to the rows that a table had, as members of a JSON object: a new column's value in them, whether they were
+-- written anew and whether there are any, and whether other tables inherit from it: their documents are here only if they changed too.
+CREATE FUNCTION pgstream.rows_of(relation oid, before text, is_rewritten boolean) RETURNS text
 LANGUAGE plpgsql VOLATILE AS $$
 #variable_conflict use_column
 DECLARE
@@ -122,54 +115,53 @@ DECLARE
     empty boolean;
     heirs boolean;
 BEGIN
-    SELECT jsonb_object_agg(a.attnum, (a.attmissingval::text::text[])[1]) INTO missing
-    FROM pg_attribute AS a
-    WHERE a.attrelid = relation AND a.atthasmissing AND NOT a.attisdropped
-      AND NOT before->'columns' @> jsonb_build_array(jsonb_build_object('attnum', a.attnum));
+    SELECT (
+            SELECT jsonb_object_agg(a.attnum, (a.attmissingval::text::text[])[1]) FROM pg_attribute AS a
+            WHERE a.attrelid = relation AND a.atthasmissing AND NOT a.attisdropped
+              AND NOT before::jsonb->'columns' @> jsonb_build_array(jsonb_build_object('attnum', a.attnum))
+        ),
+        (
+            SELECT true FROM pg_class AS c
+            WHERE c.oid = relation AND c.relkind = 'r' AND c.relhassubclass AND EXISTS (SELECT FROM pg_inherits AS h WHERE h.inhparent = relation)
+        )
+    INTO missing, heirs;
     IF is_rewritten THEN
         DELETE FROM pgstream.rewritten AS r WHERE r.oid = relation RETURNING r.reason INTO why;
     END IF;
     IF why IS NOT NULL THEN
         EXECUTE format('SELECT NOT EXISTS (SELECT FROM ONLY %s)', relation::regclass) INTO empty;
     END IF;
-    -- Whether other tables inherit from it: their documents are here only if they changed too.
-    SELECT true INTO heirs FROM pg_class AS c
-    WHERE c.oid = relation AND c.relkind = 'r' AND c.relhassubclass AND EXISTS (SELECT FROM pg_inherits AS h WHERE h.inhparent = relation);
-    RETURN jsonb_strip_nulls(jsonb_build_object('missing', missing, 'rewritten', why, 'empty', empty, 'heirs', heirs));
+    RETURN concat(',"missing":' || jsonb_strip_nulls(missing)::text, ',"rewritten":' || why, ',"empty":' || empty::text, ',"heirs":' || heirs::text);
 END $$;
 
--- Writes the rows of one statement.
-CREATE FUNCTION pgstream.write_log(changes jsonb[], command_tag text, statement text) RETURNS integer
+-- Writes the rows of one statement. `schema_name` is that of all changes; NULL if they are of several.
+CREATE FUNCTION pgstream.write_log(changes text[], schema_name text, command_tag text, statement text) RETURNS integer
 LANGUAGE plpgsql VOLATILE AS $$
 #variable_conflict use_column
 DECLARE
     one_statement constant pgstream.xid := pgstream.xid();
-    change jsonb;
-    in_one boolean := true;
     rows integer;
 BEGIN
-    FOREACH change IN ARRAY changes LOOP
-        in_one := in_one AND NOT change ? 'was_in' AND change->'schema' = changes[1]->'schema';
-    END LOOP;
-    IF in_one THEN
+    IF write_log.schema_name IS NOT NULL THEN
         -- The most usual case of what follows, at less cost.
         INSERT INTO pgstream.schema_log (id, schema_name, schema, acked, changes, command_tag, statement, statement_id, part, parts)
-        VALUES (one_statement, changes[1]->>'schema', pgstream.small_schema(changes[1]->>'schema'), write_log.command_tag = 'BASE', to_jsonb(write_log.changes),
-            write_log.command_tag, left(write_log.statement, 16384), one_statement, 1, 1);
+        VALUES (one_statement, write_log.schema_name, pgstream.small_schema(write_log.schema_name), write_log.command_tag = 'BASE',
+            ('[' || array_to_string(write_log.changes, ',') || ']')::json, write_log.command_tag, left(write_log.statement, 16384), one_statement, 1, 1);
         RETURN 1;
     END IF;
-    WITH entries AS (
-        SELECT c.change->>'schema' AS schema_name, c.change, c.at FROM unnest(write_log.changes) WITH ORDINALITY AS c (change, at)
+    WITH every AS (SELECT c.change::jsonb, c.at FROM unnest(write_log.changes) WITH ORDINALITY AS c (change, at)),
+    entries AS (
+        SELECT c.change->>'schema' AS schema_name, c.change, c.at FROM every AS c
         -- Where it was, an object that moved is gone.
         UNION ALL
         SELECT c.change->>'was_in', c.change - 'before' - 'after' - 'was_in' || jsonb_build_object('moved_to', c.change->>'schema'), c.at
-        FROM unnest(write_log.changes) WITH ORDINALITY AS c (change, at) WHERE c.change ? 'was_in'
+        FROM every AS c WHERE c.change ? 'was_in'
     ), schemas AS (
         SELECT e.schema_name, jsonb_agg(e.change ORDER BY e.at) AS changes, row_number() OVER (ORDER BY e.schema_name) AS part
         FROM entries AS e GROUP BY e.schema_name
     ), inserted AS (
         INSERT INTO pgstream.schema_log (schema_name, schema, acked, changes, command_tag, statement, statement_id, part, parts)
-        SELECT s.schema_name, pgstream.small_schema(s.schema_name), write_log.command_tag = 'BASE', s.changes, write_log.command_tag,
+        SELECT s.schema_name, pgstream.small_schema(s.schema_name), write_log.command_tag = 'BASE', s.changes::json, write_log.command_tag,
             left(write_log.statement, 16384), one_statement, s.part, (SELECT count(*) FROM schemas)
         FROM schemas AS s ORDER BY s.part
         RETURNING 1
@@ -227,22 +219,40 @@ BEGIN
     ) AS m;
     PERFORM pgstream.identify(oids);
     FOR at IN 1..coalesce(cardinality(oids), 0) BY slice LOOP
-        rows := rows + pgstream.record(classes[at:at + slice - 1], oids[at:at + slice - 1], NULL, tag, NULL, true);
+        rows := rows + pgstream.record(classes[at:at + slice - 1], oids[at:at + slice - 1], NULL, NULL, tag, NULL, true);
     END LOOP;
     RETURN rows;
 END $$;
 COMMENT ON FUNCTION pgstream.refresh_schema(text) IS 'Looks at a whole schema again and logs what differs from what the log has.';
 
--- Gives new tables their identifier, and takes those of dropped ones back.
-CREATE FUNCTION pgstream.identify(oids oid[]) RETURNS void
+-- The table of an index; the table of an identity column's sequence, or else that sequence.
+CREATE FUNCTION pgstream.table_of(relation oid, kind "char") RETURNS oid
+LANGUAGE plpgsql STABLE AS $$
+#variable_conflict use_column
+BEGIN
+    IF kind <> 'S' THEN
+        RETURN (SELECT i.indrelid FROM pg_index AS i WHERE i.indexrelid = relation);
+    END IF;
+    RETURN coalesce((
+        SELECT d.refobjid FROM pg_depend AS d
+        WHERE d.classid = 'pg_class'::regclass AND d.objid = relation AND d.refclassid = 'pg_class'::regclass AND d.deptype = 'i'
+    ), relation);
+END $$;
+
+-- Gives new tables their identifier; how many.
+CREATE FUNCTION pgstream.identify(oids oid[]) RETURNS integer
 LANGUAGE plpgsql VOLATILE AS $$
 #variable_conflict use_column
+DECLARE
+    made integer;
 BEGIN
     INSERT INTO pgstream.table_ids (oid)
     SELECT c.oid FROM pg_class AS c
     WHERE c.oid = ANY (oids) AND c.relkind IN ('r', 'p') AND c.relpersistence <> 't'
       AND NOT EXISTS (SELECT FROM pgstream.table_ids AS t WHERE t.oid = c.oid::bigint)
     ON CONFLICT (oid) DO NOTHING;
+    GET DIAGNOSTICS made = ROW_COUNT;
+    RETURN made;
 END $$;
 
 -- Before a table is written anew: the statement's row will say so.
@@ -268,23 +278,27 @@ DECLARE
     oids oid[];
     others oid[];
     relations oid[];
-    dropped_indexes text[];
-    dropped_statistics text[];
+    -- Patterns.
+    dropped_indexes text;
+    dropped_statistics text;
     schemas text[];
     rewritten oid[];
     -- Only relations are concerned, and none that is a type.
     is_usual boolean;
     has_family boolean;
+    -- What describe need not find out.
+    kinds text;
     logged boolean := true;
     owner name;
+    done integer;
 BEGIN
     IF TG_TAG LIKE 'ALTER %' THEN
         rewritten := ARRAY(SELECT r.oid FROM pgstream.rewritten AS r);
     END IF;
     IF TG_EVENT = 'sql_drop' THEN
-        SELECT array_agg(d.objid::text) FILTER (WHERE d.object_type = 'index'),
+        SELECT '"oid": ?"(' || string_agg(d.objid::text, '|') FILTER (WHERE d.object_type = 'index') || ')"',
             array_agg(DISTINCT d.schema_name) FILTER (WHERE d.object_type = 'index'),
-            array_agg(d.objid::text) FILTER (WHERE d.object_type = 'statistics object'),
+            '"oid": ?"(' || string_agg(d.objid::text, '|') FILTER (WHERE d.object_type = 'statistics object') || ')"',
             coalesce(array_agg(d.objid) FILTER (WHERE d.object_type IN ('table', 'materialized view')), '{}')
         INTO dropped_indexes, schemas, dropped_statistics, others
         FROM pg_event_trigger_dropped_objects() AS d WHERE NOT d.is_temporary;
@@ -300,11 +314,10 @@ BEGIN
             SELECT o.oid FROM pgstream.objects AS o
             WHERE dropped_indexes IS NOT NULL AND o.schema_name = ANY (schemas) AND o.kind IN ('table', 'materialized view')
               AND o.oid <> ALL (others)
-              AND EXISTS (SELECT FROM jsonb_array_elements(o.document->'indexes') AS i WHERE i->>'oid' = ANY (dropped_indexes))
+              AND o.document ~ dropped_indexes
             UNION
             SELECT o.oid FROM pgstream.objects AS o
-            WHERE dropped_statistics IS NOT NULL AND o.kind = 'table' AND o.document ? 'statistics' AND o.oid <> ALL (others)
-              AND EXISTS (SELECT FROM jsonb_array_elements(o.document->'statistics') AS s WHERE s->>'oid' = ANY (dropped_statistics))
+            WHERE dropped_statistics IS NOT NULL AND o.kind = 'table' AND o.oid <> ALL (others) AND o.document ~ dropped_statistics
         ), types AS MATERIALIZED (
             -- Materialized, since a name that is no type's is an error: no condition may be moved in front of the object's type.
             SELECT to_regtype(d.object_name)::oid AS oid FROM (
@@ -333,15 +346,17 @@ BEGIN
     ELSE
         SELECT array_agg(d.classid), array_agg(d.objid),
             -- Most statements are about tables, their indexes and their sequences: those are found at less cost.
-            array_agg(DISTINCT coalesce(i.indrelid, p.refobjid, c.oid)) FILTER (WHERE c.relkind IN ('r', 'p', 'v', 'm', 'S', 'i', 'I', 'f')),
+            array_agg(DISTINCT CASE
+                -- A new table's index and sequences are told with it, and it is there itself.
+                WHEN c.relkind IN ('i', 'I', 'S') AND TG_TAG <> 'CREATE TABLE' THEN pgstream.table_of(c.oid, c.relkind) ELSE c.oid
+            END) FILTER (WHERE c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f') OR (c.relkind IN ('i', 'I') AND TG_TAG <> 'CREATE TABLE')),
             bool_and(d.classid = 'pg_class'::regclass AND c.relkind IS DISTINCT FROM 'c'),
-            bool_or(c.relhassubclass OR c.relispartition OR c.relkind IN ('p', 'I'))
-        INTO classes, oids, relations, is_usual, has_family
+            bool_or(c.relhassubclass OR c.relispartition OR c.relkind IN ('p', 'I')),
+            -- An index may be a materialised view's, if there is no table.
+            CASE WHEN TG_TAG IN ('CREATE TABLE', 'ALTER TABLE') THEN substring(string_agg(c.relkind::text, '') FROM '^[SiIrp]*[rp][SiIrp]*$') END
+        INTO classes, oids, relations, is_usual, has_family, kinds
         FROM pg_event_trigger_ddl_commands() AS d
         LEFT JOIN pg_class AS c ON d.classid = 'pg_class'::regclass AND c.oid = d.objid
-        LEFT JOIN pg_index AS i ON i.indexrelid = c.oid AND c.relkind IN ('i', 'I')
-        LEFT JOIN pg_depend AS p ON c.relkind = 'S' AND p.classid = 'pg_class'::regclass AND p.objid = c.oid
-            AND p.refclassid = 'pg_class'::regclass AND p.deptype = 'i'
         WHERE d.classid IS NOT NULL AND d.schema_name IS DISTINCT FROM 'pg_temp'
           -- Values are told, whoever changed them.
           AND (NOT d.in_extension OR d.classid = 'pg_extension'::regclass OR d.objid = ANY (rewritten));
@@ -363,6 +378,7 @@ BEGIN
             oids := relations;
             classes := array_fill('pg_class'::regclass::oid, ARRAY[coalesce(cardinality(oids), 0)]);
         ELSE
+            kinds := NULL;
             SELECT array_agg(d.class), array_agg(d.oid) INTO classes, oids FROM pgstream.document_of(classes, oids) AS d;
             has_family := EXISTS (SELECT FROM pg_class AS c WHERE c.oid = ANY (oids) AND (c.relhassubclass OR c.relispartition OR c.relkind = 'p'));
         END IF;
@@ -371,6 +387,7 @@ BEGIN
         END IF;
         -- What a statement does to a table it may do to others.
         IF has_family OR TG_TAG = 'ALTER TYPE' THEN
+            kinds := NULL;
             SELECT array_agg(d.class), array_agg(d.oid) INTO classes, oids FROM (
                 WITH RECURSIVE own AS (SELECT o.class, o.oid FROM unnest(classes, oids) AS o (class, oid)),
                 -- What is done to a parent is done to its children, and a child that was let go has changed too.
@@ -380,40 +397,26 @@ BEGIN
                 )
                 SELECT o.class, o.oid FROM own AS o
                 UNION SELECT 'pg_class'::regclass, f.oid FROM family AS f
-                UNION SELECT o.class, o.oid FROM family AS f JOIN pgstream.objects AS o ON o.document #>> '{partition_of,oid}' = f.oid::text AND o.document ? 'partition_of'
+                UNION SELECT o.class, o.oid FROM family AS f JOIN pgstream.objects AS o ON o.partition_of = f.oid
                 UNION SELECT 'pg_class'::regclass, t.oid FROM own AS o JOIN pg_class AS t ON t.reloftype = o.oid
                     WHERE TG_TAG = 'ALTER TYPE' AND o.class = 'pg_type'::regclass
             ) AS d;
         END IF;
         IF TG_TAG = 'ALTER TABLE' THEN
-            -- Materialized, so that whatever is known of sizes these few come first.
-            WITH needing AS MATERIALIZED (
-                SELECT d.classid, d.objid, d.refobjid, d.deptype FROM pg_depend AS d
-                WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid = ANY (oids)
-                  AND d.classid IN ('pg_constraint'::regclass, 'pg_class'::regclass)
-            )
-            SELECT array_agg(DISTINCT d.oid) INTO others FROM (
-                -- A type that changes under a foreign key makes the key anew.
-                SELECT k.conrelid AS oid
-                FROM needing AS d JOIN pg_constraint AS k ON k.oid = d.objid
-                WHERE d.classid = 'pg_constraint'::regclass AND k.contype = 'f' AND k.conrelid <> 0 AND k.conrelid <> d.refobjid
-                -- Sequences share their table's owner and persistence.
-                UNION ALL SELECT s.oid
-                FROM needing AS d JOIN pg_class AS s ON s.oid = d.objid
-                WHERE d.classid = 'pg_class'::regclass AND d.deptype = 'a' AND s.relkind = 'S'
-                  AND EXISTS (
-                    SELECT FROM pgstream.objects AS o WHERE o.class = d.classid AND o.oid = d.objid
-                      AND (o.document->>'owner' <> pg_get_userbyid(s.relowner) OR (o.document ? 'unlogged') <> (s.relpersistence = 'u')))
-            ) AS d WHERE d.oid <> ALL (oids);
-            classes := classes || array_fill('pg_class'::regclass::oid, ARRAY[coalesce(cardinality(others), 0)]);
-            oids := oids || others;
+            -- A type that changes under a foreign key makes the key anew. IS TRUE, since no plan may begin with all constraints.
+            SELECT array_agg(d.objid) INTO others FROM pg_depend AS d
+            WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid = ANY (oids) AND (d.classid = 'pg_constraint'::regclass) IS TRUE AND d.deptype = 'n';
+            IF others IS NOT NULL THEN
+                others := ARRAY(
+                    SELECT DISTINCT k.conrelid FROM pg_constraint AS k
+                    WHERE k.oid = ANY (others) AND k.contype = 'f' AND k.conrelid <> 0 AND k.conrelid <> ALL (oids));
+                classes := classes || array_fill('pg_class'::regclass::oid, ARRAY[cardinality(others)]);
+                oids := oids || others;
+            END IF;
         END IF;
-        -- Few tables appear by ALTER: to look costs less than to begin to write.
-        IF TG_TAG NOT LIKE 'ALTER %' OR EXISTS (
-            SELECT FROM pg_class AS c WHERE c.oid = ANY (oids) AND c.relkind IN ('r', 'p')
-                AND NOT EXISTS (SELECT FROM pgstream.table_ids AS t WHERE t.oid = c.oid::bigint))
-        THEN
-            PERFORM pgstream.identify(oids);
+        -- Few tables appear by ALTER: see record.
+        IF TG_TAG NOT LIKE 'ALTER %' THEN
+            done := pgstream.identify(oids);
         END IF;
     END IF;
     IF current_setting('pgstream.skip_log', true)::boolean THEN
@@ -423,7 +426,8 @@ BEGIN
             RAISE WARNING 'pgstream.skip_log is ignored: % is not a member of %, which owns schema pgstream', session_user, owner;
         END IF;
     END IF;
-    PERFORM pgstream.record(classes, oids, rewritten, TG_TAG, current_query(), logged);
+    -- Not PERFORM, which plans a query.
+    done := pgstream.record(classes, oids, kinds, rewritten, TG_TAG, current_query(), logged);
     IF TG_EVENT = 'ddl_command_end' AND rewritten <> '{}' THEN
         DELETE FROM pgstream.rewritten;
     END IF;

@@ -3,6 +3,6 @@
 DROP EVENT TRIGGER IF EXISTS pgstream_log_ddl;
 DROP EVENT TRIGGER IF EXISTS pgstream_log_drop;
 DROP EVENT TRIGGER IF EXISTS pgstream_log_rewrite;
-DROP FUNCTION IF EXISTS pgstream.log_ddl(), pgstream.log_rewrite(), pgstream.identify(oid[]), pgstream.refresh_schema(text),
-    pgstream.small_schema(text), pgstream.write_log(jsonb[], text, text), pgstream.rows_of(oid, jsonb, boolean),
-    pgstream.is_renamed(jsonb, jsonb), pgstream.record(oid[], oid[], oid[], text, text, boolean);
+DROP FUNCTION IF EXISTS pgstream.log_ddl(), pgstream.log_rewrite(), pgstream.identify(oid[]), pgstream.table_of(oid, "char"),
+    pgstream.refresh_schema(text), pgstream.small_schema(text), pgstream.write_log(text[], text, text, text), pgstream.rows_of(oid, text, boolean),
+    pgstream.record(oid[], oid[], text, oid[], text, text, boolean);

@@ -6,6 +6,7 @@ mod ledgered;
 pub use definer::Definer;
 pub use ledgered::{Ledgered, seeds};
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -61,6 +62,15 @@ impl Rig {
     /// The program is not there.
     pub fn run(&self) -> Result<Pgstream> {
         Pgstream::run(&self.config)
+    }
+
+    /// Has it look for `pg_dump` in a folder: a machine may have none where programs usually are.
+    pub fn set_programs(&mut self, folder: &Path) {
+        let before = "    mode: replication\n";
+        let key = "    snapshot: {schema: {pgdump_pgrestore: {bin_directory: ";
+        let rest: Vec<&str> = self.config.lines().filter(|line| !line.starts_with(key)).collect();
+        let line = format!("{before}{key}{}}}}}}}\n", folder.display());
+        self.config = format!("{}\n", rest.join("\n")).replacen(before, &line, 1);
     }
 
     /// Adds a line to what the configuration says of the target.

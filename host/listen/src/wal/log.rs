@@ -106,7 +106,7 @@ pub(crate) async fn of_new_table(client: &Client, xid: u32, oid: u32) -> Result<
         SELECT id::text, version, schema_name, command_tag, statement, part, parts, changes::text, failed \
         FROM ours \
         WHERE statement_id = ( \
-            SELECT statement_id FROM ours, jsonb_array_elements(changes) AS c \
+            SELECT statement_id FROM ours, jsonb_array_elements(changes::jsonb) AS c \
             WHERE c->>'oid' = $2 AND c->>'kind' = 'table' AND NOT c ? 'before' \
             ORDER BY version LIMIT 1) \
         ORDER BY part";
@@ -135,7 +135,7 @@ pub(crate) fn entry(row: &tokio_postgres::Row) -> SchemaEntry {
 /// Tables that versions are about which nobody has acknowledged, or which were written behind `start`: the catalog is
 /// ahead of the stream with them.
 pub(crate) async fn pending(client: &Client, start: Lsn) -> Result<HashSet<u32>, Error> {
-    const PENDING: &str = "SELECT DISTINCT (c->>'oid')::oid FROM pgstream.schema_log, jsonb_array_elements(changes) AS c \
+    const PENDING: &str = "SELECT DISTINCT (c->>'oid')::oid FROM pgstream.schema_log, jsonb_array_elements(changes::jsonb) AS c \
                            WHERE (NOT acked OR lsn >= $1::text::pg_lsn) AND command_tag <> 'BASE' AND c->>'kind' = 'table'";
     let fault = Error::statement("look for versions that are not acknowledged in pgstream.schema_log");
     let rows = client.query(PENDING, &[&start.to_string()]).await.map_err(fault)?;
@@ -145,7 +145,7 @@ pub(crate) async fn pending(client: &Client, start: Lsn) -> Result<HashSet<u32>,
 /// Whether the log knows tables of this name, and none of them is there, under whatever name.
 async fn is_dropped(client: &Client, table: &TableName) -> Result<bool, Error> {
     const KNOWN: &str = "SELECT count(*) > 0 AND bool_and(NOT EXISTS (SELECT FROM pg_class AS t WHERE t.oid = (c->>'oid')::oid)) \
-        FROM pgstream.schema_log, jsonb_array_elements(changes) AS c \
+        FROM pgstream.schema_log, jsonb_array_elements(changes::jsonb) AS c \
         WHERE c->>'kind' = 'table' AND ( \
             (c->'before'->>'schema', c->'before'->>'name') = ($1, $2) OR (c->'after'->>'schema', c->'after'->>'name') = ($1, $2))";
     is_so(client, KNOWN, &[&table.schema, &table.name]).await
@@ -155,7 +155,7 @@ async fn is_dropped(client: &Client, table: &TableName) -> Result<bool, Error> {
 async fn is_column_dropped(client: &Client, oid: u32, column: &str) -> Result<bool, Error> {
     const KNOWN: &str = "SELECT count(*) > 0 AND bool_and(NOT EXISTS ( \
             SELECT FROM pg_attribute AS a WHERE a.attrelid = $1 AND a.attnum = (it->>'attnum')::int AND NOT a.attisdropped)) \
-        FROM pgstream.schema_log, jsonb_array_elements(changes) AS c, \
+        FROM pgstream.schema_log, jsonb_array_elements(changes::jsonb) AS c, \
             jsonb_array_elements(coalesce(c->'before'->'columns', '[]') || coalesce(c->'after'->'columns', '[]')) AS it \
         WHERE c->>'kind' = 'table' AND (c->>'oid')::oid = $1 AND it->>'name' = $2";
     is_so(client, KNOWN, &[&oid, &column]).await
@@ -189,7 +189,7 @@ pub(crate) async fn dropped(
 
 /// Which of these tables were made after the log began.
 pub(crate) async fn made_later(client: &Client, oids: &[u32]) -> Result<HashSet<u32>, Error> {
-    const MADE: &str = "SELECT DISTINCT (c->>'oid')::oid FROM pgstream.schema_log, jsonb_array_elements(changes) AS c \
+    const MADE: &str = "SELECT DISTINCT (c->>'oid')::oid FROM pgstream.schema_log, jsonb_array_elements(changes::jsonb) AS c \
         WHERE (command_tag <> 'BASE' OR c ? 'made') AND c->>'kind' = 'table' AND NOT c ? 'before' AND (c->>'oid')::oid = ANY ($1)";
     let fault = Error::statement("look for new tables in pgstream.schema_log");
     let rows = client.query(MADE, &[&oids]).await.map_err(fault)?;

@@ -76,7 +76,7 @@ pub(crate) async fn refresh(client: &Client) -> Result<(), Error> {
 pub(crate) async fn others(client: &Client) -> Result<Vec<String>, Error> {
     const OTHERS: &str = "SELECT kind || ' ' || array_to_string((array_agg(name ORDER BY name))[1:5], ', ') \
                           || CASE WHEN count(*) > 5 THEN ' and ' || count(*) - 5 || ' more' ELSE '' END \
-                          FROM pgstream.objects WHERE document ? 'identity' GROUP BY kind ORDER BY kind";
+                          FROM pgstream.objects WHERE document::jsonb ? 'identity' GROUP BY kind ORDER BY kind";
     let rows = client.query(OTHERS, &[]).await.map_err(Error::statement("look for what is not followed"))?;
     Ok(rows.iter().map(|row| row.get(0)).collect())
 }

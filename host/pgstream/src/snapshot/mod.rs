@@ -316,11 +316,14 @@ impl Before {
         for Entry { oid, state, horizon, lsn, .. } in entries {
             match state {
                 State::Done => before.copied.table(oid, horizon.clone(), lsn),
-                State::Waiting | State::Copying | State::Failed | State::Gone => before.copied.leave_out(oid),
+                State::Waiting | State::Copying | State::Failed | State::Gone => {
+                    before.copied.leave_out(oid);
+                    // What the target lacks cannot be altered there, whether its copy waits or has failed.
+                    before.copied.made(oid, horizon, lsn);
+                }
             }
             if state == State::Waiting {
                 before.waiting.insert(oid);
-                before.copied.made(oid, horizon, lsn);
             }
         }
         Ok(before)

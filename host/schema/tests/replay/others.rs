@@ -18,7 +18,7 @@ async fn what_is_not_followed_is_told_by_name_when_it_comes_and_when_it_goes() {
         ("CREATE SERVER r FOREIGN DATA WRAPPER w", "server r"),
         ("CREATE FOREIGN TABLE f (a int) SERVER r", "foreign table public.f"),
     ];
-    let told = "SELECT c->>'kind' || ' ' || (c->>'name') FROM pgstream.schema_log AS l, jsonb_array_elements(l.changes) AS c \
+    let told = "SELECT c->>'kind' || ' ' || (c->>'name') FROM pgstream.schema_log AS l, jsonb_array_elements(l.changes::jsonb) AS c \
                 WHERE l.version > $1 AND (c ? 'after') = $2 AND c->>'kind' NOT IN ('type', 'function', 'schema') ORDER BY 1";
     for major in testbed::majors() {
         let server = Server::start(major).await;

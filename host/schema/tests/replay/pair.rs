@@ -121,7 +121,8 @@ impl Pair {
 
     /// What the log knows of the source.
     pub(crate) async fn objects(&self) -> Vec<Object> {
-        let query = "SELECT kind, document::text FROM pgstream.objects WHERE NOT document ? 'identity'";
+        let query =
+            "SELECT kind, document::text FROM pgstream.objects WHERE NOT document::jsonb ? 'identity'";
         let rows = self.source.query(query, &[]).await.unwrap();
         let objects = rows.iter().map(|row| {
             let document = serde_json::from_str(row.get(1)).unwrap();

@@ -78,7 +78,7 @@ async fn versions_that_are_kept_read_as_before_and_those_that_are_gone_say_so() 
         assert_eq!(public, [middle, middle + 1, middle + 2], "{major}");
         let rows = "SELECT count(*) FROM pgstream.schema_log WHERE schema_name = 'many'";
         assert_eq!(number(source, rows).await, 2, "{major}: 600 tables and a schema, 500 objects in a row");
-        let made = "SELECT count(*) FROM pgstream.schema_log AS l, jsonb_array_elements(l.changes) AS c \
+        let made = "SELECT count(*) FROM pgstream.schema_log AS l, jsonb_array_elements(l.changes::jsonb) AS c \
                     WHERE l.schema_name = 'many' AND c ? 'made' AND c->>'kind' = 'table'";
         assert_eq!(number(source, made).await, 600, "{major}: tables that were made after the log began");
         // No value that stood in a statement is left of what is gone.

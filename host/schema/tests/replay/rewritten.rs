@@ -8,7 +8,7 @@ use crate::pair::{Pair, Server};
 async fn told(pair: &Pair, version: i64) -> Vec<String> {
     let query = "SELECT c->>'name' || CASE WHEN c->'before' = c->'after' THEN ' as before, ' ELSE ' changed, ' END \
             || coalesce(c->>'rewritten', 'kept') || CASE WHEN c ? 'empty' THEN ', ' || (c->>'empty') ELSE '' END \
-        FROM pgstream.schema_log AS l, jsonb_array_elements(l.changes) AS c WHERE l.version > $1 ORDER BY l.version, 1";
+        FROM pgstream.schema_log AS l, jsonb_array_elements(l.changes::jsonb) AS c WHERE l.version > $1 ORDER BY l.version, 1";
     let rows = pair.source.query(query, &[&version]).await.unwrap();
     rows.iter().map(|row| row.get(0)).collect()
 }

@@ -152,12 +152,7 @@ async fn a_table_that_is_not_streamed_joins_with_what_belongs_to_it() {
         // A publication of some tables, which the role owns.
         let ddl = "CREATE TABLE old (id int PRIMARY KEY, v text)";
         let mut rig = Rig::start(major, ddl, "").await.unwrap();
-        let programs = testbed::client_programs().unwrap().programs;
-        let programs = format!(
-            "mode: replication\n    snapshot: {{schema: {{pgdump_pgrestore: {{bin_directory: {}}}}}}}",
-            programs.display()
-        );
-        rig.config = rig.config.replacen("mode: replication", &programs, 1);
+        rig.set_programs(&testbed::client_programs().unwrap().programs);
         rig.server.sql("source", "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots; \
             DROP PUBLICATION pgstream_source; CREATE PUBLICATION pgstream_source FOR TABLE old, mark, pgstream.schema_log \
             WITH (publish_via_partition_root = true)").await.unwrap();
@@ -277,11 +272,21 @@ async fn a_table_that_the_target_lacks_joins_whatever_the_log_says_of_it() {
     ] {
         rig.source(sql).await.unwrap();
     }
+    // One that cannot be made stays out with all that is done to it, and the stream goes on.
+    let nowhere = tempfile::tempdir().unwrap();
+    rig.set_programs(nowhere.path());
+    table(&["add", "old"], &rig.config);
+    let mut pgstream = rig.run().unwrap();
+    pgstream.logs("tables left out of the stream", PATIENCE).await.unwrap();
+    rig.source("ALTER TABLE old ADD COLUMN meanwhile int").await.unwrap();
+    rig.caught_up(&mut pgstream).await.unwrap();
+    rig.drain(pgstream).await.unwrap();
+    rig.set_programs(&testbed::client_programs().unwrap().programs);
     table(&["add", "old"], &rig.config);
     let mut pgstream = rig.run().unwrap();
     rig.source("ALTER TABLE old ADD COLUMN late text; UPDATE old SET late = w WHERE id < 50").await.unwrap();
     joined(&rig.server, &mut pgstream).await;
-    rig.source("ALTER TABLE old ALTER n SET NOT NULL; INSERT INTO old VALUES (1000, 'w', 2, 'late')")
+    rig.source("ALTER TABLE old ALTER n SET NOT NULL; INSERT INTO old (id, w, n, late) VALUES (1000, 'w', 2, 'late')")
         .await
         .unwrap();
     rig.caught_up(&mut pgstream).await.unwrap();
