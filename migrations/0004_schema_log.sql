@@ -169,13 +169,13 @@ BEGIN
 END $$;
 
 -- Objects as they are now, without those that are not tracked. What an extension brings comes with it; what was followed before it
--- became a member of one is followed on. `kinds` are those of the relations, if only relations are asked for; else NULL.
+-- became a member of one is followed on. `kinds` are those of the relations, if there are only tables and sequences; else NULL.
 CREATE FUNCTION pgstream.describe(classes oid[], oids oid[], kinds text) RETURNS pgstream.look[]
 LANGUAGE plpgsql STABLE AS $$
 #variable_conflict use_column
 DECLARE
     relations oid[] := oids;
-    others boolean := kinds ~ '[vmf]';
+    others boolean := false;
     looks pgstream.look[] := '{}';
 BEGIN
     IF kinds IS NULL THEN
@@ -184,10 +184,10 @@ BEGIN
         WHERE g.class = 'pg_class'::regclass AND c.relkind IN ('r', 'p', 'S');
         others := cardinality(relations) IS DISTINCT FROM cardinality(oids);
     END IF;
-    IF kinds ~ 'S' THEN
+    IF strpos(kinds, 'S') > 0 THEN
         looks := pgstream.describe_sequences(relations);
     END IF;
-    IF kinds ~ '[rp]' THEN
+    IF strpos(kinds, 'r') > 0 OR strpos(kinds, 'p') > 0 THEN
         looks := looks || pgstream.describe_tables(relations);
     END IF;
     IF others THEN

@@ -352,8 +352,7 @@ BEGIN
             END) FILTER (WHERE c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f') OR (c.relkind IN ('i', 'I') AND TG_TAG <> 'CREATE TABLE')),
             bool_and(d.classid = 'pg_class'::regclass AND c.relkind IS DISTINCT FROM 'c'),
             bool_or(c.relhassubclass OR c.relispartition OR c.relkind IN ('p', 'I')),
-            -- An index may be a materialised view's, if there is no table.
-            CASE WHEN TG_TAG IN ('CREATE TABLE', 'ALTER TABLE') THEN substring(string_agg(c.relkind::text, '') FROM '^[SiIrp]*[rp][SiIrp]*$') END
+            string_agg(c.relkind::text, '')
         INTO classes, oids, relations, is_usual, has_family, kinds
         FROM pg_event_trigger_ddl_commands() AS d
         LEFT JOIN pg_class AS c ON d.classid = 'pg_class'::regclass AND c.oid = d.objid
@@ -373,6 +372,10 @@ BEGIN
         END IF;
         IF oids IS NULL THEN
             RETURN;
+        END IF;
+        -- An index may be a materialised view's, if there is no table.
+        IF TG_TAG NOT IN ('CREATE TABLE', 'ALTER TABLE') OR translate(kinds, 'rpSiI', '') <> '' OR translate(kinds, 'rp', '') = kinds THEN
+            kinds := NULL;
         END IF;
         IF is_usual THEN
             oids := relations;
