@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use event::{SchemaEntry, Step};
+use event::{SchemaEntry, Step, TableName};
 use schema::{Change, Object};
 
-use super::{Chain, Fate};
+use super::{Chain, Fate, Table};
 use crate::{Error, Problem};
 
 impl Chain {
@@ -23,6 +23,18 @@ impl Chain {
     fn accept(&mut self, change: &Change, entry: &mut SchemaEntry, problems: &mut Vec<Problem>) {
         let Some(Object::Table(_)) = change.object() else { return };
         self.note_gone(change);
+        // What the table was holds defaults too, of columns that it has no more.
+        let was = self.tables.bound.iter().rposition(|table| table.relation.oid == change.oid.0);
+        if let Some(was) = was.and_then(|at| self.tables.bound.get(at)) {
+            entry.masked.extend(masked(was));
+        }
+        if let Some(Object::Table(before)) = &change.before
+            && let Some(rules) = self.rules.of(&TableName::new(&before.schema, &before.name))
+        {
+            // It may not have been bound: the catalog was ahead when the stream began.
+            let masks = rules.columns.iter().filter(|rule| rule.transformer.is_some());
+            entry.masked.extend(masks.map(|rule| rule.column.clone()));
+        }
         let at = match &change.after {
             Some(Object::Table(table)) => {
                 let relation = Arc::new(table.relation());
@@ -32,15 +44,20 @@ impl Chain {
                 self.bind_one(&relation, problems)
             }
             // Of a table that is gone its last version tells.
-            _ => self.tables.bound.iter().rposition(|table| table.relation.oid == change.oid.0),
+            _ => was,
         };
         let Some(table) = at.and_then(|at| self.tables.bound.get(at)) else { return };
         if matches!(table.fate, Fate::Drop) {
             entry.left_out.push(change.oid.0);
         }
-        for column in table.transforms.iter().flat_map(|transform| &transform.needs.writes) {
-            let column = table.relation.columns.get(*column);
-            entry.masked.extend(column.map(|column| column.name.clone()));
-        }
+        entry.masked.extend(masked(table));
+        entry.masked.sort_unstable();
+        entry.masked.dedup();
     }
+}
+
+/// The columns that something masks.
+fn masked(table: &Table) -> impl Iterator<Item = String> {
+    let columns = table.transforms.iter().flat_map(|transform| &transform.needs.writes);
+    columns.filter_map(|column| table.relation.columns.get(*column).map(|column| column.name.clone()))
 }

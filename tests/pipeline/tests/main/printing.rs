@@ -222,8 +222,13 @@ async fn no_value_that_a_rule_masks_is_printed_in_any_image() {
     let default =
         "ALTER TABLE whole ALTER mail SET DEFAULT 'a-secret-raw@example.com', ADD note text DEFAULT 'note'";
     rig.source(default).await.unwrap();
+    // Nor the value that the rows of a table have in a new column.
+    rig.source("INSERT INTO whole VALUES ('last-secret-raw@example.com', 3)").await.unwrap();
+    for sql in ["DROP mail", "ADD mail text DEFAULT 'new-secret-raw@example.com'"] {
+        rig.source(&format!("ALTER TABLE whole {sql}")).await.unwrap();
+    }
     let events = printed(&rig, &pgstream, 1).await;
-    assert_eq!(events.len(), 9, "{events:?}");
+    assert_eq!(events.len(), 12, "{events:?}");
     assert!(events[8].to_string().contains("DEFAULT 'note'"), "{}", events[8]);
     assert!(!pgstream.output().contains("secret-raw"), "{}", pgstream.output());
     // A masked key still names its row.
@@ -313,7 +318,9 @@ async fn what_is_there_is_printed_as_inserts_without_a_position() {
     .unwrap();
     let rules = "modifiers:\n  transformations:\n    table_transformers:\n      - {table: t, column_transformers: {mail: {name: masking, parameters: {type: email}}}}\n";
     let config = printing(&rig, rules);
-    let done = Pgstream::command(&["snapshot", "--tables", "t,p"], &config).unwrap();
+    // The flag wins over what the file switches off.
+    let off = config.replacen("stdout: {}", "stdout: {enabled: false}", 1);
+    let done = Pgstream::command(&["snapshot", "--target", "stdout", "--tables", "t,p"], &off).unwrap();
     assert_eq!(done.code(), Some(0), "{}", done.stderr);
     let events = lines(&done.stdout);
     let of = |table: &str| events.iter().filter(|event| event["table"] == table).count();
