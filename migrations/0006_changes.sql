@@ -36,7 +36,8 @@ BEGIN
                 WHERE NOT EXISTS (SELECT FROM unnest(looks) AS l WHERE l.class = k.class AND l.oid = k.oid)
             );
         END IF;
-        IF cardinality(looks) > 2 THEN
+        -- Mostly it is one, or a table after its sequence.
+        IF cardinality(looks) > 2 OR (looks[1]).kind >= (looks[2]).kind THEN
             looks := ARRAY(SELECT l FROM unnest(looks) AS l ORDER BY l.kind, l.name, l.oid);
         END IF;
         FOREACH it IN ARRAY looks LOOP
