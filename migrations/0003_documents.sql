@@ -67,6 +67,13 @@ BEGIN
     );
 END $$;
 
+-- A name as it is, of a name as SQL writes it.
+CREATE FUNCTION pgstream.unquoted(name text) RETURNS text
+LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+    RETURN CASE WHEN left(name, 1) = '"' THEN replace(substr(name, 2, length(name) - 2), '""', '"') ELSE name END;
+END $$;
+
 -- The comment of an object. obj_description is a function in SQL, which is planned at every call.
 CREATE FUNCTION pgstream.comment_of(class oid, object oid) RETURNS text
 LANGUAGE plpgsql STABLE AS $$
@@ -169,7 +176,7 @@ CREATE TYPE pgstream.index_facts AS (
 -- Queries fetch, and expressions without a query put the text together: within a transaction those are prepared once, and a query's for each
 -- call. Text, from which concat leaves out what is NULL: as jsonb every part would be taken apart and put together again at each
 -- level above it. Arrays of rows and not FOR over a query: in a long transaction a cursor's end looks at every lock.
-CREATE FUNCTION pgstream.describe_tables(tables oid[]) RETURNS pgstream.look[]
+CREATE FUNCTION pgstream.describe_tables(tables oid[], are_new boolean) RETURNS pgstream.look[]
 LANGUAGE plpgsql STABLE AS $$
 #variable_conflict use_column
 DECLARE
@@ -214,7 +221,7 @@ BEGIN
         -- Not c.*: each column costs.
         SELECT c.oid, c.relname, c.relkind, c.relpersistence, c.relowner, c.relacl, c.relhasindex, c.relhastriggers, c.relhasrules, c.relispartition,
             c.relpartbound, c.relreplident, c.relrowsecurity, c.relforcerowsecurity, c.reloptions, c.reloftype, c.relam, c.reltablespace,
-            (SELECT n.nspname FROM pg_namespace AS n WHERE n.oid = c.relnamespace) AS nspname,
+            pgstream.unquoted(c.relnamespace::regnamespace::text) AS nspname,
             (SELECT ids.id FROM pgstream.table_ids AS ids WHERE ids.oid = c.oid::bigint) AS pgstream_id,
             known.oid AS known, known.schema_name AS was_in, known.name AS was_named, known.parts AS had_parts, known.document AS before,
             CASE WHEN c.reltoastrelid <> 0 THEN (SELECT t.reloptions FROM pg_class AS t WHERE t.oid = c.reltoastrelid) END AS toast_options,
@@ -226,7 +233,8 @@ BEGIN
         FROM pg_class AS c
         LEFT JOIN pgstream.objects AS known ON known.class = 'pg_class'::regclass AND known.oid = c.oid
         WHERE c.oid = relation AND c.relkind IN ('r', 'p') AND c.relpersistence <> 't';
-        CONTINUE WHEN NOT FOUND OR pgstream.is_system_schema(c.nspname) OR (c.known IS NULL AND pgstream.is_member('pg_class'::regclass, c.oid));
+        CONTINUE WHEN NOT FOUND OR pgstream.is_system_schema(c.nspname)
+            OR (c.known IS NULL AND NOT are_new AND pgstream.is_member('pg_class'::regclass, c.oid));
         comments := NULL;
         IF c.has_comments THEN
             SELECT jsonb_object_agg(d.objsubid, d.description) INTO comments
@@ -558,7 +566,7 @@ BEGIN
 END $$;
 
 -- Sequences.
-CREATE FUNCTION pgstream.describe_sequences(sequences oid[]) RETURNS pgstream.look[]
+CREATE FUNCTION pgstream.describe_sequences(sequences oid[], are_new boolean) RETURNS pgstream.look[]
 LANGUAGE plpgsql STABLE AS $$
 #variable_conflict use_column
 DECLARE
@@ -569,7 +577,7 @@ DECLARE
 BEGIN
     FOREACH sequence IN ARRAY sequences LOOP
         SELECT c.oid, c.relname, c.relowner, c.relacl, c.relpersistence, q.seqtypid, q.seqstart, q.seqmin, q.seqmax, q.seqincrement, q.seqcycle, q.seqcache,
-            (SELECT n.nspname FROM pg_namespace AS n WHERE n.oid = c.relnamespace) AS nspname,
+            pgstream.unquoted(c.relnamespace::regnamespace::text) AS nspname,
             -- The table and number of its column, as text, and how it belongs to it.
             (SELECT ARRAY[d.refobjid::text, d.refobjsubid::text, d.deptype::text] FROM pg_depend AS d
              WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.refclassid = 'pg_class'::regclass AND d.refobjsubid > 0
@@ -583,7 +591,7 @@ BEGIN
         WHERE c.oid = sequence AND c.relpersistence <> 't';
         -- That of an identity column is told with its column.
         CONTINUE WHEN NOT FOUND OR c.belongs[3] = 'i' OR pgstream.is_system_schema(c.nspname)
-            OR (c.known IS NULL AND pgstream.is_member('pg_class'::regclass, c.oid));
+            OR (c.known IS NULL AND NOT are_new AND pgstream.is_member('pg_class'::regclass, c.oid));
         owned_by := NULL;
         IF c.belongs IS NOT NULL THEN
             owned_by := (

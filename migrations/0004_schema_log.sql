@@ -29,7 +29,7 @@ CREATE TABLE pgstream.schema_log (
     schema         jsonb,
     created_at     timestamp NOT NULL DEFAULT (clock_timestamp() AT TIME ZONE 'UTC'),
     acked          boolean NOT NULL DEFAULT false,
-    changes        json NOT NULL,
+    changes        text NOT NULL,
     command_tag    text NOT NULL,
     statement      text,
     statement_id   pgstream.xid NOT NULL,
@@ -54,7 +54,7 @@ COMMENT ON TABLE pgstream.schema_log IS 'One row for each schema that a statemen
 COMMENT ON COLUMN pgstream.schema_log.schema IS 'The whole schema, where it is small; pgstream.schema_at gives it always.';
 COMMENT ON COLUMN pgstream.schema_log.created_at IS 'UTC.';
 COMMENT ON COLUMN pgstream.schema_log.acked IS 'Every consumer of the stream has taken this version over.';
-COMMENT ON COLUMN pgstream.schema_log.changes IS 'The objects that changed: their documents before and after.';
+COMMENT ON COLUMN pgstream.schema_log.changes IS 'JSON: the objects that changed, with their documents before and after.';
 COMMENT ON COLUMN pgstream.schema_log.statement IS 'The text that the client sent, which may be more than the statement; its first 16,384 characters.';
 COMMENT ON COLUMN pgstream.schema_log.lsn IS 'Where the source''s log was when the row was written.';
 COMMENT ON COLUMN pgstream.schema_log.part IS 'A statement that changes several schemas has as many rows: this is row `part` of `parts`.';
@@ -169,8 +169,9 @@ BEGIN
 END $$;
 
 -- Objects as they are now, without those that are not tracked. What an extension brings comes with it; what was followed before it
--- became a member of one is followed on. `kinds` are those of the relations, if there are only tables and sequences; else NULL.
-CREATE FUNCTION pgstream.describe(classes oid[], oids oid[], kinds text) RETURNS pgstream.look[]
+-- became a member of one is followed on. `kinds` are those of the relations, if there are only tables and sequences; else
+-- NULL. `are_new`: a statement has just made them, and no extension.
+CREATE FUNCTION pgstream.describe(classes oid[], oids oid[], kinds text, are_new boolean) RETURNS pgstream.look[]
 LANGUAGE plpgsql STABLE AS $$
 #variable_conflict use_column
 DECLARE
@@ -185,10 +186,10 @@ BEGIN
         others := cardinality(relations) IS DISTINCT FROM cardinality(oids);
     END IF;
     IF strpos(kinds, 'S') > 0 THEN
-        looks := pgstream.describe_sequences(relations);
+        looks := pgstream.describe_sequences(relations, are_new);
     END IF;
     IF strpos(kinds, 'r') > 0 OR strpos(kinds, 'p') > 0 THEN
-        looks := looks || pgstream.describe_tables(relations);
+        looks := looks || pgstream.describe_tables(relations, are_new);
     END IF;
     IF others THEN
         looks := looks || ARRAY(
@@ -301,6 +302,6 @@ BEGIN
         RETURN jsonb_build_object('tables', NULL, 'dropped', true);
     END IF;
     SELECT array_agg(m.class), array_agg(m.oid) INTO classes, oids FROM pgstream.members(schema) AS m;
-    RETURN (SELECT pgstream.assemble(array_agg(d.kind), array_agg(d.after)) FROM unnest(pgstream.describe(classes, oids, NULL)) AS d);
+    RETURN (SELECT pgstream.assemble(array_agg(d.kind), array_agg(d.after)) FROM unnest(pgstream.describe(classes, oids, NULL, false)) AS d);
 END $$;
 COMMENT ON FUNCTION pgstream.get_schema(text) IS 'A schema as it is now, as one document.';

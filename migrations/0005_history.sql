@@ -80,7 +80,7 @@ BEGIN
                 (row_number() OVER () - 1) / slice AS at
             FROM pgstream.last_changes(old.schema_name, old.versions[1]) AS l WHERE l.change ? 'after'
         ), slices AS (
-            SELECT b.at, coalesce(jsonb_agg(o.change) FILTER (WHERE o.change IS NOT NULL), '[]')::json AS changes
+            SELECT b.at, coalesce(jsonb_agg(o.change) FILTER (WHERE o.change IS NOT NULL), '[]')::text AS changes
             FROM generate_series(0, bases - 1) AS b (at) LEFT JOIN objects AS o ON o.at = b.at GROUP BY b.at
         )
         UPDATE pgstream.schema_log AS l

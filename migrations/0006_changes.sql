@@ -27,7 +27,7 @@ BEGIN
         renamed_classes := NULL;
         renamed_oids := NULL;
         retold := NULL;
-        looks := pgstream.describe(classes, oids, kinds);
+        looks := pgstream.describe(classes, oids, kinds, kinds IS NOT NULL AND command_tag = 'CREATE TABLE');
         IF cardinality(looks) < cardinality(oids) THEN
             -- What is known and is there no more.
             looks := looks || ARRAY(
@@ -44,7 +44,7 @@ BEGIN
             IF it.before IS NULL AND it.kind = 'table' AND strpos(it.after, '"pgstream_id":null') > 0 THEN
                 -- It was of no interest before: temporary, or an extension's.
                 done := pgstream.identify(ARRAY[it.oid]);
-                looks := pgstream.describe_tables(ARRAY[it.oid]);
+                looks := pgstream.describe_tables(ARRAY[it.oid], true);
                 it := looks[1];
             END IF;
             CONTINUE WHEN it.before IS NOT DISTINCT FROM it.after AND it.was_in IS NOT DISTINCT FROM it.schema_name
@@ -147,7 +147,7 @@ BEGIN
         -- The most usual case of what follows, at less cost.
         INSERT INTO pgstream.schema_log (id, schema_name, schema, acked, changes, command_tag, statement, statement_id, part, parts)
         VALUES (one_statement, write_log.schema_name, pgstream.small_schema(write_log.schema_name), write_log.command_tag = 'BASE',
-            ('[' || array_to_string(write_log.changes, ',') || ']')::json, write_log.command_tag, left(write_log.statement, 16384), one_statement, 1, 1);
+            '[' || array_to_string(write_log.changes, ',') || ']', write_log.command_tag, left(write_log.statement, 16384), one_statement, 1, 1);
         RETURN 1;
     END IF;
     WITH every AS (SELECT c.change::jsonb, c.at FROM unnest(write_log.changes) WITH ORDINALITY AS c (change, at)),
@@ -162,7 +162,7 @@ BEGIN
         FROM entries AS e GROUP BY e.schema_name
     ), inserted AS (
         INSERT INTO pgstream.schema_log (schema_name, schema, acked, changes, command_tag, statement, statement_id, part, parts)
-        SELECT s.schema_name, pgstream.small_schema(s.schema_name), write_log.command_tag = 'BASE', s.changes::json, write_log.command_tag,
+        SELECT s.schema_name, pgstream.small_schema(s.schema_name), write_log.command_tag = 'BASE', s.changes::text, write_log.command_tag,
             left(write_log.statement, 16384), one_statement, s.part, (SELECT count(*) FROM schemas)
         FROM schemas AS s ORDER BY s.part
         RETURNING 1
@@ -289,6 +289,7 @@ DECLARE
     has_family boolean;
     -- What describe need not find out.
     kinds text;
+    tables oid[];
     logged boolean := true;
     owner name;
     done integer;
@@ -353,8 +354,9 @@ BEGIN
             END) FILTER (WHERE c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f') OR (c.relkind IN ('i', 'I') AND TG_TAG <> 'CREATE TABLE')),
             bool_and(d.classid = 'pg_class'::regclass AND c.relkind IS DISTINCT FROM 'c'),
             bool_or(c.relhassubclass OR c.relispartition OR c.relkind IN ('p', 'I')),
-            string_agg(c.relkind::text, '')
-        INTO classes, oids, relations, is_usual, has_family, kinds
+            string_agg(c.relkind::text, ''),
+            array_agg(c.oid) FILTER (WHERE c.relkind IN ('r', 'p'))
+        INTO classes, oids, relations, is_usual, has_family, kinds, tables
         FROM pg_event_trigger_ddl_commands() AS d
         LEFT JOIN pg_class AS c ON d.classid = 'pg_class'::regclass AND c.oid = d.objid
         WHERE d.classid IS NOT NULL AND d.schema_name IS DISTINCT FROM 'pg_temp'
@@ -419,7 +421,9 @@ BEGIN
             END IF;
         END IF;
         -- Few tables appear by ALTER: see record.
-        IF TG_TAG NOT LIKE 'ALTER %' THEN
+        IF TG_TAG = 'CREATE TABLE' AND is_usual THEN
+            INSERT INTO pgstream.table_ids (oid) SELECT unnest(tables)::bigint ON CONFLICT (oid) DO NOTHING;
+        ELSIF TG_TAG NOT LIKE 'ALTER %' THEN
             done := pgstream.identify(oids);
         END IF;
     END IF;
