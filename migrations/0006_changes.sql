@@ -175,8 +175,8 @@ END $$;
 CREATE FUNCTION pgstream.small_schema(name text) RETURNS jsonb
 LANGUAGE plpgsql STABLE AS $$
 DECLARE
-    most constant integer := 50;
-    bytes constant integer := 65536;
+    most constant integer := 20;
+    bytes constant integer := 16384;
     found record;
 BEGIN
     IF (SELECT true FROM pgstream.objects AS o WHERE o.schema_name = small_schema.name OFFSET most LIMIT 1) THEN
