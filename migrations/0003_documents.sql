@@ -157,7 +157,9 @@ END $$;
 -- What the catalog has of a column, a constraint and an index, as far as documents need it.
 CREATE TYPE pgstream.column_facts AS (
     number int2, name name, type oid, modifier integer, not_null boolean, generated "char", identity "char",
-    collation_of oid, collation_of_type oid, storage "char", storage_of_type "char",
+    collation_of oid, storage "char",
+    -- Of its type: one letter for the storage, and the collation.
+    of_type text,
     -- Members of a JSON object.
     default_value text, settings text
 );
@@ -243,7 +245,10 @@ BEGIN
 
         all_columns := ARRAY(
             SELECT ROW(a.attnum, a.attname, a.atttypid, a.atttypmod, a.attnotnull, a.attgenerated, a.attidentity,
-                a.attcollation, t.typcollation, a.attstorage, t.typstorage,
+                a.attcollation, a.attstorage,
+                -- One of a fixed length is stored plainly, and has no collation or, a name, 950 ("C").
+                CASE WHEN a.attlen < 0 OR a.attcollation NOT IN (0, 950) THEN
+                    (SELECT t.typstorage::text || t.typcollation FROM pg_type AS t WHERE t.oid = a.atttypid) END,
                 CASE WHEN a.atthasdef THEN (
                     -- A default names no column: printed without its table, which need not be opened for it.
                     SELECT concat(',"default":', to_json(pg_get_expr(d.adbin, CASE WHEN a.attgenerated <> '' THEN d.adrelid ELSE 0 END)),
@@ -254,7 +259,6 @@ BEGIN
                     pgstream.describe_settings(a.attrelid, a.attnum) END
             )::pgstream.column_facts
             FROM pg_attribute AS a
-            JOIN pg_type AS t ON t.oid = a.atttypid
             WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
             -- As the index has them: nothing is sorted.
             ORDER BY a.attnum
@@ -383,9 +387,9 @@ BEGIN
                 '","metadata":', coalesce(to_json(comments->>a.number::text)::text, 'null'),
                 CASE WHEN a.modifier <> -1 THEN ',"type_modifier":' || a.modifier END,
                 CASE WHEN c.relreplident = 'f' OR a.number = ANY (of_key) THEN ',"key":true' END,
-                CASE WHEN a.collation_of <> a.collation_of_type THEN ',"collation":' || to_json(pgstream.collation_name(a.collation_of))::text END,
-                CASE WHEN a.storage <> a.storage_of_type THEN ',"storage":"' || a.storage::text || '"' END,
-                CASE WHEN a.storage_of_type NOT IN ('p', 'x') THEN ',"type_storage":"' || a.storage_of_type::text || '"' END,
+                CASE WHEN a.collation_of <> substr(a.of_type, 2)::oid THEN ',"collation":' || to_json(pgstream.collation_name(a.collation_of))::text END,
+                CASE WHEN a.storage <> left(a.of_type, 1) THEN ',"storage":"' || a.storage::text || '"' END,
+                CASE WHEN left(a.of_type, 1) NOT IN ('p', 'x') THEN ',"type_storage":"' || left(a.of_type, 1) || '"' END,
                 CASE WHEN a.not_null THEN ',"not_null":' || not_nulls[a.number] END,
                 a.settings,
                 CASE WHEN a.identity <> '' THEN
