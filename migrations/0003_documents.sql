@@ -121,8 +121,7 @@ BEGIN
             CASE WHEN a.attcompression <> '' THEN ',"compression":"' || a.attcompression::text || '"' END,
             CASE WHEN a.attstattarget <> -1 THEN ',"statistics":' || a.attstattarget END,
             ',"options":' || to_json(a.attoptions)::text,
-            ',"acl":' || to_json(a.attacl::text[])::text,
-            CASE WHEN a.attinhcount > 0 AND NOT a.attislocal THEN ',"inherited":true' END)
+            ',"acl":' || to_json(a.attacl::text[])::text)
         FROM pg_attribute AS a WHERE a.attrelid = relation AND a.attnum = number
     );
 END $$;
@@ -160,6 +159,7 @@ CREATE TYPE pgstream.column_facts AS (
     collation_of oid, storage "char",
     -- Of its type: one letter for the storage, and the collation.
     of_type text,
+    inherited boolean,
     -- Members of a JSON object.
     default_value text, settings text
 );
@@ -249,13 +249,14 @@ BEGIN
                 -- One of a fixed length is stored plainly, and has no collation or, a name, 950 ("C").
                 CASE WHEN a.attlen < 0 OR a.attcollation NOT IN (0, 950) THEN
                     (SELECT t.typstorage::text || t.typcollation FROM pg_type AS t WHERE t.oid = a.atttypid) END,
+                a.attinhcount > 0 AND NOT a.attislocal,
                 CASE WHEN a.atthasdef THEN (
                     -- A default names no column: printed without its table, which need not be opened for it.
                     SELECT concat(',"default":', to_json(pg_get_expr(d.adbin, CASE WHEN a.attgenerated <> '' THEN d.adrelid ELSE 0 END)),
                         ',"default_oid":"', d.oid, '"')
                     FROM pg_attrdef AS d WHERE d.adrelid = a.attrelid AND d.adnum = a.attnum
                 ) ELSE ',"default":null' END,
-                CASE WHEN a.attcompression <> '' OR a.attstattarget <> -1 OR a.attinhcount > 0 OR num_nonnulls(a.attoptions, a.attacl) > 0 THEN
+                CASE WHEN a.attcompression <> '' OR a.attstattarget <> -1 OR num_nonnulls(a.attoptions, a.attacl) > 0 THEN
                     pgstream.describe_settings(a.attrelid, a.attnum) END
             )::pgstream.column_facts
             FROM pg_attribute AS a
@@ -334,8 +335,8 @@ BEGIN
             );
             FOREACH i IN ARRAY all_indexes LOOP
                 keys := '{}';
-                FOR at IN 0..i.keys - 1 LOOP
-                    keys := keys || coalesce(quote_ident(names[i.columns[at]]), pg_get_indexdef(i.oid, at + 1, true));
+                FOR key IN 0..i.keys - 1 LOOP
+                    keys := keys || coalesce(quote_ident(names[i.columns[key]]), pg_get_indexdef(i.oid, key + 1, true));
                 END LOOP;
                 IF i.is_primary THEN
                     of_primary := i.columns[0:i.keys - 1];
@@ -391,6 +392,7 @@ BEGIN
                 CASE WHEN a.storage <> left(a.of_type, 1) THEN ',"storage":"' || a.storage::text || '"' END,
                 CASE WHEN left(a.of_type, 1) NOT IN ('p', 'x') THEN ',"type_storage":"' || left(a.of_type, 1) || '"' END,
                 CASE WHEN a.not_null THEN ',"not_null":' || not_nulls[a.number] END,
+                CASE WHEN a.inherited THEN ',"inherited":true' END,
                 a.settings,
                 CASE WHEN a.identity <> '' THEN
                     ',"identity_sequence":' || jsonb_strip_nulls(pgstream.identity_sequence(c.oid, a.number, a.type))::text END,

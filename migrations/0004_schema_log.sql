@@ -123,6 +123,9 @@ LANGUAGE plpgsql STABLE AS $$
 DECLARE
     others oid[];
 BEGIN
+    SELECT array_agg(g.class), array_agg(g.oid) INTO classes, oids FROM unnest(classes, oids) AS g (class, oid)
+    WHERE NOT pgstream.is_member(g.class, g.oid)
+       OR (SELECT true FROM pgstream.objects AS o WHERE o.class = g.class AND o.oid = g.oid) IS NOT NULL;
     IF 'pg_class'::regclass = ANY (classes) THEN
         others := ARRAY(
             SELECT c.oid FROM unnest(classes, oids) AS g (class, oid) JOIN pg_class AS c ON c.oid = g.oid
@@ -196,7 +199,6 @@ BEGIN
             SELECT ROW(d.class, d.oid, d.kind, d.schema_name, d.name, pgstream.parts_of(d.document), NULL, d.document::text,
                 k.schema_name, k.name, k.parts, k.document)::pgstream.look
             FROM pgstream.describe_others(classes, oids) AS d LEFT JOIN pgstream.objects AS k ON k.class = d.class AND k.oid = d.oid
-            WHERE k.oid IS NOT NULL OR NOT pgstream.is_member(d.class, d.oid)
         );
     END IF;
     RETURN looks;

@@ -279,9 +279,9 @@ DECLARE
     oids oid[];
     others oid[];
     relations oid[];
-    -- Patterns.
-    dropped_indexes text;
-    dropped_statistics text;
+    -- As they stand in documents, quoted.
+    dropped_indexes text[];
+    dropped_statistics text[];
     schemas text[];
     rewritten oid[];
     -- Only relations are concerned, and none that is a type.
@@ -289,7 +289,6 @@ DECLARE
     has_family boolean;
     -- What describe need not find out.
     kinds text;
-    tables oid[];
     logged boolean := true;
     owner name;
     done integer;
@@ -298,9 +297,9 @@ BEGIN
         rewritten := ARRAY(SELECT r.oid FROM pgstream.rewritten AS r);
     END IF;
     IF TG_EVENT = 'sql_drop' THEN
-        SELECT '"oid": ?"(' || string_agg(d.objid::text, '|') FILTER (WHERE d.object_type = 'index') || ')"',
+        SELECT array_agg('"' || d.objid || '"') FILTER (WHERE d.object_type = 'index'),
             array_agg(DISTINCT d.schema_name) FILTER (WHERE d.object_type = 'index'),
-            '"oid": ?"(' || string_agg(d.objid::text, '|') FILTER (WHERE d.object_type = 'statistics object') || ')"',
+            array_agg('"' || d.objid || '"') FILTER (WHERE d.object_type = 'statistics object'),
             coalesce(array_agg(d.objid) FILTER (WHERE d.object_type IN ('table', 'materialized view')), '{}')
         INTO dropped_indexes, schemas, dropped_statistics, others
         FROM pg_event_trigger_dropped_objects() AS d WHERE NOT d.is_temporary;
@@ -315,11 +314,11 @@ BEGIN
             -- Of an index not even that. Tables that are gone themselves need no look.
             SELECT o.oid FROM pgstream.objects AS o
             WHERE dropped_indexes IS NOT NULL AND o.schema_name = ANY (schemas) AND o.kind IN ('table', 'materialized view')
-              AND o.oid <> ALL (others)
-              AND o.document ~ dropped_indexes
+              AND o.oid <> ALL (others) AND EXISTS (SELECT FROM unnest(dropped_indexes) AS i (oid) WHERE strpos(o.document, i.oid) > 0)
             UNION
             SELECT o.oid FROM pgstream.objects AS o
-            WHERE dropped_statistics IS NOT NULL AND o.kind = 'table' AND o.oid <> ALL (others) AND o.document ~ dropped_statistics
+            WHERE dropped_statistics IS NOT NULL AND o.kind = 'table'
+              AND o.oid <> ALL (others) AND EXISTS (SELECT FROM unnest(dropped_statistics) AS s (oid) WHERE strpos(o.document, s.oid) > 0)
         ), types AS MATERIALIZED (
             -- Materialized, since a name that is no type's is an error: no condition may be moved in front of the object's type.
             SELECT to_regtype(d.object_name)::oid AS oid FROM (
@@ -354,9 +353,8 @@ BEGIN
             END) FILTER (WHERE c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f') OR (c.relkind IN ('i', 'I') AND TG_TAG <> 'CREATE TABLE')),
             bool_and(d.classid = 'pg_class'::regclass AND c.relkind IS DISTINCT FROM 'c'),
             bool_or(c.relhassubclass OR c.relispartition OR c.relkind IN ('p', 'I')),
-            string_agg(c.relkind::text, ''),
-            array_agg(c.oid) FILTER (WHERE c.relkind IN ('r', 'p'))
-        INTO classes, oids, relations, is_usual, has_family, kinds, tables
+            string_agg(c.relkind::text, '')
+        INTO classes, oids, relations, is_usual, has_family, kinds
         FROM pg_event_trigger_ddl_commands() AS d
         LEFT JOIN pg_class AS c ON d.classid = 'pg_class'::regclass AND c.oid = d.objid
         WHERE d.classid IS NOT NULL AND d.schema_name IS DISTINCT FROM 'pg_temp'
@@ -376,24 +374,24 @@ BEGIN
         IF oids IS NULL THEN
             RETURN;
         END IF;
-        -- An index may be a materialised view's, if there is no table.
-        IF TG_TAG NOT IN ('CREATE TABLE', 'ALTER TABLE') OR translate(kinds, 'rpSiI', '') <> '' OR translate(kinds, 'rp', '') = kinds THEN
-            kinds := NULL;
-        END IF;
         IF is_usual THEN
             oids := relations;
             classes := array_fill('pg_class'::regclass::oid, ARRAY[coalesce(cardinality(oids), 0)]);
         ELSE
-            kinds := NULL;
             SELECT array_agg(d.class), array_agg(d.oid) INTO classes, oids FROM pgstream.document_of(classes, oids) AS d;
             has_family := EXISTS (SELECT FROM pg_class AS c WHERE c.oid = ANY (oids) AND (c.relhassubclass OR c.relispartition OR c.relkind = 'p'));
         END IF;
         IF oids IS NULL THEN
             RETURN;
         END IF;
+        -- An index may be a materialised view's, if there is no table.
+        IF TG_TAG NOT IN ('CREATE TABLE', 'ALTER TABLE') OR NOT is_usual OR has_family
+            OR translate(kinds, 'rpSiI', '') <> '' OR translate(kinds, 'rp', '') = kinds
+        THEN
+            kinds := NULL;
+        END IF;
         -- What a statement does to a table it may do to others.
         IF has_family OR TG_TAG = 'ALTER TYPE' THEN
-            kinds := NULL;
             SELECT array_agg(d.class), array_agg(d.oid) INTO classes, oids FROM (
                 WITH RECURSIVE own AS (SELECT o.class, o.oid FROM unnest(classes, oids) AS o (class, oid)),
                 -- What is done to a parent is done to its children, and a child that was let go has changed too.
@@ -421,9 +419,7 @@ BEGIN
             END IF;
         END IF;
         -- Few tables appear by ALTER: see record.
-        IF TG_TAG = 'CREATE TABLE' AND is_usual THEN
-            INSERT INTO pgstream.table_ids (oid) SELECT unnest(tables)::bigint ON CONFLICT (oid) DO NOTHING;
-        ELSIF TG_TAG NOT LIKE 'ALTER %' THEN
+        IF TG_TAG NOT LIKE 'ALTER %' THEN
             done := pgstream.identify(oids);
         END IF;
     END IF;

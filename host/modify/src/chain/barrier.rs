@@ -51,8 +51,6 @@ impl Chain {
             entry.left_out.push(change.oid.0);
         }
         entry.masked.extend(masked(table));
-        entry.masked.sort_unstable();
-        entry.masked.dedup();
     }
 }
 
